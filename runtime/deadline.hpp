@@ -1,0 +1,126 @@
+#pragma once
+// Deadlines: with_deadline, with_timeout and shield run something under a time limit of its own.
+//
+//   result<std::size_t> n = co_await with_timeout(5s, stream.read_some(buffer));     // n.error() == errc::timed_out
+//
+// Invariants
+//   - What is run is a scope of its own: at the deadline it is cancelled and awaited, so nothing of it is left when the
+//     await returns. A value that it still produced wins over the deadline.
+//   - Nested deadlines: the earliest counts, since a cancelled outer one cancels the inner.
+//   - The result is a result<T>; where T is already a result<U>, it is that, with errc::timed_out as one more error.
+//   - The first argument after the limit is a task, another awaitable, or a function that returns a task and is kept alive.
+// Threads: a task's own.
+
+#include <corespun/runtime/detail/core.hpp>
+#include <corespun/runtime/result.hpp>
+#include <corespun/runtime/task.hpp>
+
+namespace corespun {
+namespace detail {
+
+/// Whether a cancel of the waiting task reaches the body.
+enum class shielded : bool { no, yes };
+
+template <typename T, shielded Shielded>
+class deadline_awaiter final : private joiner, private timer {
+ public:
+  deadline_awaiter(clock::time_point deadline, std::coroutine_handle<> body) noexcept : deadline_(deadline), body_(body) {}
+  ~deadline_awaiter() {
+    if (body_) body_.destroy();  // never begun
+  }
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <typename Promise>
+  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) noexcept {
+    parent_ = self.promise().owner;
+    if constexpr (Shielded == shielded::yes) {
+      parent_->begin_shielded_wait(self, this, kind);
+    } else if (!parent_->begin_wait(self, this, kind)) {
+      return std::noop_coroutine();
+    }
+    core& home = parent_->home();
+    child_.adopt(home, *this, body_);
+    fire = [](timer& t) noexcept { static_cast<deadline_awaiter&>(t).child_.cancel(); };
+    if (deadline_ <= home.now()) {
+      child_.cancel();
+    } else if (deadline_ != clock::time_point::max()) {
+      home.timers().arm(*this, deadline_);
+    }
+    return std::exchange(body_, nullptr);
+  }
+  flat_result<T> await_resume() {
+    if (child_.was_stopped()) return std::unexpected(make_error_code(errc::timed_out));
+    if constexpr (std::is_void_v<T>) {
+      take_value<T>(child_.outermost());
+      return {};
+    } else {
+      return take_value<T>(child_.outermost());
+    }
+  }
+
+ private:
+  std::coroutine_handle<> child_ended(root& child) noexcept override {
+    parent_->home().timers().cancel(*this);
+    // Stopped by the deadline is an answer; stopped because the parent is stops the parent.
+    if (Shielded == shielded::no && child.was_stopped() && parent_->cancelled()) {
+      parent_->stop();
+      return std::noop_coroutine();
+    }
+    return parent_->complete_inline();
+  }
+
+  clock::time_point deadline_;
+  std::coroutine_handle<> body_;
+  root* parent_ = nullptr;
+  root child_;
+
+  static constexpr wait_kind kind{
+      Shielded == shielded::yes ? "shield" : "deadline",
+      [](root&, void* self) noexcept {
+        if (Shielded == shielded::no) static_cast<deadline_awaiter*>(self)->child_.cancel();
+      },
+      [](void* self, child_visitor v, void* context) { v(context, static_cast<deadline_awaiter*>(self)->child_); }};
+};
+
+template <typename T, shielded Shielded>
+class [[nodiscard]] deadline_call {
+ public:
+  deadline_call(clock::time_point deadline, task<T>&& body) noexcept : deadline_(deadline), body_(std::move(body)) {}
+  deadline_awaiter<T, Shielded> operator co_await() && noexcept { return {deadline_, body_.release()}; }
+
+ private:
+  clock::time_point deadline_;
+  task<T> body_;
+};
+
+[[nodiscard]] inline clock::time_point after(clock::duration d) noexcept {
+  const clock::time_point now = clock::now();
+  return d > clock::time_point::max() - now ? clock::time_point::max() : now + d;
+}
+
+}  // namespace detail
+
+/// Runs `what` until `deadline` at the latest.
+/// Errors: errc::timed_out. Cancel: `what` is cancelled and awaited.
+template <typename A>
+[[nodiscard]] auto with_deadline(clock::time_point deadline, A what) {
+  using value = detail::task_value<A>;
+  return detail::deadline_call<value, detail::shielded::no>(deadline, detail::to_task(std::move(what)));
+}
+
+/// The same with a limit from now on; a limit that is not positive stops `what` at its first await.
+template <typename A>
+[[nodiscard]] auto with_timeout(clock::duration limit, A what) {
+  return with_deadline(detail::after(limit), std::move(what));
+}
+
+/// Runs `what`, which a cancel of the calling task does not reach: for a clean-up that must itself wait. Works in a
+/// cancelled task, too. Only the limit ends it early.
+/// Errors: errc::timed_out.
+template <typename A>
+[[nodiscard]] auto shield(clock::duration limit, A what) {
+  using value = detail::task_value<A>;
+  return detail::deadline_call<value, detail::shielded::yes>(detail::after(limit), detail::to_task(std::move(what)));
+}
+
+}  // namespace corespun

@@ -1,0 +1,94 @@
+#include <corespun/runtime/detail/core.hpp>
+
+#include <corespun/runtime/detail/frame.hpp>
+
+namespace corespun {
+namespace detail {
+namespace {
+
+constinit thread_local core* current_core = nullptr;
+
+}  // namespace
+
+// Not inlined: a coroutine may be resumed on another thread, and the compiler would keep the address of the thread-local.
+[[gnu::noinline]] core* core::current() noexcept {
+  asm volatile("");
+  return current_core;
+}
+
+void core::attach(std::unique_ptr<driver> d) {
+  current_core = this;
+  driver_ = std::move(d);
+  driver_->attach(*this);
+}
+
+void core::begin_end() noexcept {
+  ending_ = true;
+  driver_->cancel_all();
+}
+
+void core::run() {
+  while (!finished()) {
+    run_ready();                              // own tasks, at most one budget
+    take_mail();                              // what other threads sent
+    timers_.advance(now());                   // what has become due
+    driver_->poll(sleep_deadline(), ready_);  // submit, and wait if there is nothing else to do
+    sleeping_.store(false, std::memory_order_relaxed);
+  }
+  release_free_frames();
+}
+
+void core::run_ready() noexcept {
+  for (unsigned left = run_budget; left > 0 && !ready_.empty(); --left) {
+    inline_left_ = inline_budget;
+    // A simulation runs the ready roots in any order; production takes the oldest.
+    for (std::uint32_t skip = choose(ready_.size(), site::next_task); skip > 0; --skip) ready_.push(ready_.pop());
+    ready_.pop().resume();
+    while (left_ != nullptr) {
+      mail& m = *left_;
+      left_ = m.next;
+      m.deliver(m);
+    }
+  }
+}
+
+void core::take_mail() noexcept {
+  for (mail* m = inbox_.take(); m != nullptr;) {
+    mail* const following = m->next;
+    m->deliver(*m);
+    m = following;
+  }
+}
+
+clock::time_point core::sleep_deadline() noexcept {
+  if (!ready_.empty() || finished()) return clock::time_point::min();
+  sleeping_.store(true, std::memory_order_seq_cst);        // I1 step 1
+  if (!inbox_.empty()) return clock::time_point::min();    // I1 step 2
+  return timers_.next_deadline();
+}
+
+bool core::finished() noexcept {
+  return ending_ && ready_.empty() && driver_->in_flight() == 0 && inbox_.empty();
+}
+
+void core::post(mail& m) noexcept {
+  inbox_.push(m);  // I1 step 1
+  // I1 step 2; the exchange lets one of several posters pay for the wake.
+  if (sleeping_.load(std::memory_order_seq_cst) && sleeping_.exchange(false, std::memory_order_seq_cst)) {
+    driver_->wake();
+  }
+}
+
+clock::time_point core::now() const noexcept {
+  if (oracle_ != nullptr) return oracle_->now();
+  return clock::time_point(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+}  // namespace detail
+
+clock::time_point clock::now() noexcept {
+  if (const detail::core* const c = detail::core::current(); c != nullptr) return c->now();
+  return time_point(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+}  // namespace corespun

@@ -1,0 +1,97 @@
+#pragma once
+// core: one pinned thread, its queues and its loop. Whoever knows run() knows the runtime.
+//
+// I1: nobody sleeps on posted mail
+//
+//   poster, any thread                core, going to sleep
+//   1  push the mail       seq_cst    1  announce: sleeping_.store(true)   seq_cst
+//   2  sleeping_.load()    seq_cst    2  look into the inbox once more     seq_cst
+//   3  wake the driver if it sleeps   3  block in the driver
+//
+// At least one side sees the other. A needless wake costs one loop turn. Release and acquire are not enough: each side's
+// second step could pass its own first step, and both would miss.
+
+#include <corespun/runtime/clock.hpp>
+#include <corespun/runtime/detail/mail.hpp>
+#include <corespun/runtime/detail/root.hpp>
+#include <corespun/runtime/detail/timer_wheel.hpp>
+#include <corespun/runtime/driver.hpp>
+
+#include <atomic>
+#include <memory>
+
+namespace corespun::detail {
+
+struct machine;
+
+class core {
+ public:
+  core(unsigned index, machine& all, oracle* chance) noexcept : index_(index), machine_(all), oracle_(chance) {}
+
+  /// The core whose thread this is; nullptr elsewhere. Never keep the answer across a co_await.
+  [[nodiscard]] static core* current() noexcept;
+
+  // --- the loop; the core's own thread ---
+
+  void attach(std::unique_ptr<driver> d);
+  void run();
+
+  // --- any thread ---
+
+  void post(mail& m) noexcept;
+  /// run() returns when nothing is left to do.
+  void ask_to_end() noexcept { post(end_mail_.to<&core::begin_end>(*this)); }
+
+  // --- the rest only on the core's own thread ---
+
+  [[nodiscard]] unsigned index() const noexcept { return index_; }
+  /// All cores of this runtime, and what they share.
+  [[nodiscard]] machine& all() const noexcept { return machine_; }
+  [[nodiscard]] driver& backend() noexcept { return *driver_; }
+  [[nodiscard]] timer_wheel& timers() noexcept { return timers_; }
+  [[nodiscard]] clock::time_point now() const noexcept;
+  [[nodiscard]] std::uint32_t choose(std::uint32_t n, site where) noexcept {
+    return oracle_ != nullptr ? oracle_->choose(n, where) : 0;
+  }
+  void make_ready(root& r) noexcept { ready_.push(r); }
+
+  /// Delivers the mail when the coroutine that runs at present has been left: what must not happen inside an
+  /// await_suspend, such as ending the frame that is being suspended.
+  void when_left(mail& m) noexcept {
+    m.next = left_;
+    left_ = &m;
+  }
+
+  /// An operation that needed no wait may go on at once, but not for ever: others wait, too.
+  [[nodiscard]] bool may_go_on_inline() noexcept { return inline_left_ > 0 && inline_left_-- > 0; }
+
+  /// The driver as the floor above knows it; set by that driver when it attaches.
+  void* io = nullptr;
+  /// Delivers what was posted after run() returned; the destructor of the runtime only.
+  void take_mail() noexcept;
+
+ private:
+  static constexpr unsigned run_budget = 256;     // roots between two looks at mail, timers and the driver
+  static constexpr unsigned inline_budget = 64;   // completions without a wait, per resumption
+
+  void begin_end() noexcept;
+  void run_ready() noexcept;
+  [[nodiscard]] clock::time_point sleep_deadline() noexcept;
+  [[nodiscard]] bool finished() noexcept;
+
+  const unsigned index_;
+  machine& machine_;
+  oracle* const oracle_;
+  std::unique_ptr<driver> driver_;
+  ready_list ready_;
+  timer_wheel timers_;
+  mail* left_ = nullptr;
+  unsigned inline_left_ = 0;
+  bool ending_ = false;
+  member_mail<core> end_mail_;
+
+  alignas(64) inbox inbox_;             // written by other threads
+  std::atomic<bool> sleeping_{false};   // set by the core, cleared by the core or by the poster that wakes it: I1
+};
+
+}  // namespace corespun::detail

@@ -1,0 +1,112 @@
+#include <corespun/runtime/detail/frame.hpp>
+
+#include <corespun/runtime/detail/core.hpp>
+
+#include <array>
+#include <cstdlib>
+#include <new>
+
+#if defined(CORESPUN_MIMALLOC)
+#include <mimalloc.h>
+#endif
+
+namespace corespun::detail {
+namespace {
+
+constexpr std::size_t class_bytes = 64;     // one cache line; frames differ by more than that
+constexpr std::size_t class_count = 32;     // up to 2 KiB; larger frames are rare and go below
+constexpr std::size_t keep_per_class = 4096;
+
+struct free_block {
+  free_block* next;
+};
+struct free_list {
+  free_block* first = nullptr;
+  std::size_t size = 0;
+};
+
+// Trivially destructible on purpose: nothing runs at thread end, cores release their lists themselves.
+struct thread_lists {
+  std::array<free_list, class_count> lists;
+  std::size_t from_below = 0;
+};
+constinit thread_local thread_lists tls;
+
+// A coroutine can be resumed on another thread between two uses; never let the compiler keep the address.
+[[gnu::noinline]] thread_lists& here() noexcept {
+  asm volatile("");
+  return tls;
+}
+
+void* below(std::size_t bytes) {
+#if defined(CORESPUN_MIMALLOC)
+  void* const memory = mi_malloc(bytes);
+#else
+  void* const memory = std::malloc(bytes);
+#endif
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+void give_below(void* memory) noexcept {
+#if defined(CORESPUN_MIMALLOC)
+  mi_free(memory);
+#else
+  std::free(memory);
+#endif
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool pooled = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool pooled = false;
+#else
+constexpr bool pooled = true;
+#endif
+#else
+constexpr bool pooled = true;
+#endif
+
+}  // namespace
+
+void* allocate_frame(std::size_t bytes) {
+  const std::size_t cls = (bytes - 1) / class_bytes;
+  thread_lists& t = here();
+  if (pooled && cls < class_count) {
+    free_list& list = t.lists[cls];
+    if (free_block* const block = list.first; block != nullptr) {
+      list.first = block->next;
+      --list.size;
+      return block;
+    }
+    ++t.from_below;
+    return below((cls + 1) * class_bytes);
+  }
+  ++t.from_below;
+  return below(bytes);
+}
+
+void release_frame(void* memory, std::size_t bytes) noexcept {
+  const std::size_t cls = (bytes - 1) / class_bytes;
+  if (pooled && cls < class_count && core::current() != nullptr) {
+    free_list& list = here().lists[cls];
+    if (list.size < keep_per_class) {
+      list.first = ::new (memory) free_block{list.first};
+      ++list.size;
+      return;
+    }
+  }
+  give_below(memory);
+}
+
+std::size_t frames_from_below() noexcept { return here().from_below; }
+
+void release_free_frames() noexcept {
+  for (free_list& list : here().lists) {
+    while (list.first != nullptr) give_below(std::exchange(list.first, list.first->next));
+    list.size = 0;
+  }
+}
+
+}  // namespace corespun::detail

@@ -1,0 +1,75 @@
+#include <corespun/runtime/detail/helpers.hpp>
+
+#include <corespun/runtime/detail/threads.hpp>
+
+#include <chrono>
+#include <system_error>
+
+namespace corespun::detail {
+namespace {
+
+constexpr std::chrono::seconds idle_limit{10};
+
+}  // namespace
+
+helpers::~helpers() {
+  std::unique_lock lock(mutex_);
+  ending_ = true;
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return running_ == 0; });
+}
+
+void helpers::submit(job& j) {
+  const std::lock_guard lock(mutex_);
+  if (idle_ <= queued_ && running_ < limit_) {
+    try {
+      const all_signals_blocked no_signals_there;
+      std::thread([this] { work(); }).detach();  // counted in running_; the destructor waits for zero
+      ++running_;
+    } catch (const std::system_error&) {
+      if (running_ == 0) throw;
+    }
+  }
+  j.queued = true;
+  j.next = nullptr;
+  j.prev = last_;
+  (last_ != nullptr ? last_->next : first_) = &j;
+  last_ = &j;
+  ++queued_;
+  changed_.notify_one();
+}
+
+bool helpers::withdraw(job& j) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!j.queued) return false;
+  unlink(j);
+  return true;
+}
+
+void helpers::unlink(job& j) noexcept {
+  (j.prev != nullptr ? j.prev->next : first_) = j.next;
+  (j.next != nullptr ? j.next->prev : last_) = j.prev;
+  j.queued = false;
+  --queued_;
+}
+
+void helpers::work() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    if (first_ == nullptr) {
+      ++idle_;
+      const bool more = changed_.wait_for(lock, idle_limit, [this] { return first_ != nullptr || ending_; });
+      --idle_;
+      if (!more || first_ == nullptr) break;
+    }
+    job& j = *first_;
+    unlink(j);
+    lock.unlock();
+    j.run(j);
+    lock.lock();
+  }
+  --running_;
+  changed_.notify_all();
+}
+
+}  // namespace corespun::detail

@@ -1,0 +1,93 @@
+#include <corespun/runtime/detail/report.hpp>
+
+#include <corespun/runtime/detail/core.hpp>
+#include <corespun/runtime/scope.hpp>
+
+#include <condition_variable>
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace corespun::detail {
+namespace {
+
+/// Counts the parts that are still being written.
+struct progress {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::size_t missing = 0;
+
+  void add(int n) {
+    const std::lock_guard lock(mutex);
+    missing += static_cast<std::size_t>(n);
+    changed.notify_all();
+  }
+};
+
+/// One core's look at one root and what lies below it.
+struct part : mail {
+  part(std::shared_ptr<progress> p, root& r, spawned* h, int d) : all(std::move(p)), from(r), held(h), depth(d) {
+    all->add(1);
+    deliver = [](mail& m) noexcept { static_cast<part&>(m).write(); };
+  }
+
+  void write() noexcept {
+    describe(from, depth);
+    std::fwrite(text.data(), 1, text.size(), stderr);
+    all->add(-1);
+    if (held != nullptr) held->let_go();
+    delete this;
+  }
+
+  void describe(root& r, int level) {
+    if (!r.outermost()) return;  // ended, or never begun
+    const bool was_spawned = r.site.line() != 0;
+    if (&r.home() != core::current()) {
+      // Only spawned tasks live elsewhere; holding one keeps it valid until its core has written about it.
+      auto& s = static_cast<spawned&>(r);
+      s.hold();
+      s.home().post(*new part(all, s, &s, level));
+      return;
+    }
+    text.append(static_cast<std::size_t>(2 * level + 2), ' ');
+    text += "core " + std::to_string(r.home().index()) + ": ";
+    if (was_spawned) {
+      text += "task spawned at " + std::string(r.site.file_name()) + ":" + std::to_string(r.site.line());
+    } else {
+      text += level == 0 ? "main" : "body";
+    }
+    text += r.waits_for() != nullptr ? std::string(" waits: ") + r.waits_for()->name : std::string(" is ready to run");
+    text += '\n';
+    struct below {
+      part* self;
+      int level;
+    } next{this, level + 1};
+    r.visit_children(
+        [](void* context, root& child) {
+          const auto* b = static_cast<const below*>(context);
+          b->self->describe(child, b->level);
+        },
+        &next);
+  }
+
+  std::shared_ptr<progress> all;
+  root& from;
+  spawned* held;
+  int depth;
+  std::string text;
+};
+
+}  // namespace
+
+void report_tasks(root& main, const char* title) {
+  std::fprintf(stderr, "corespun: %s\n", title);
+  const auto all = std::make_shared<progress>();
+  main.home().post(*new part(all, main, nullptr, 0));
+  std::unique_lock lock(all->mutex);
+  if (!all->changed.wait_for(lock, std::chrono::seconds(1), [&] { return all->missing == 0; })) {
+    std::fprintf(stderr, "  a core does not answer: a task there blocks it\n");
+  }
+}
+
+}  // namespace corespun::detail

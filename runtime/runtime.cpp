@@ -1,0 +1,148 @@
+#include <corespun/runtime/runtime.hpp>
+
+#include <corespun/runtime/detail/fatal.hpp>
+#include <corespun/runtime/detail/report.hpp>
+#include <corespun/runtime/detail/signals.hpp>
+#include <corespun/runtime/detail/threads.hpp>
+
+#include <future>
+#include <semaphore>
+#include <thread>
+#include <vector>
+
+namespace corespun {
+
+struct runtime::threads {
+  std::vector<std::jthread> all;
+};
+
+runtime::runtime(runtime_options options)
+    : options_(std::move(options)), machine_(options_.offload_threads), threads_(std::make_unique<threads>()) {
+  const std::vector<unsigned> cpus = detail::usable_cpus();
+  const unsigned count = options_.cores != 0 ? options_.cores : static_cast<unsigned>(cpus.size());
+  for (unsigned i = 0; i < count; ++i) {
+    machine_.cores.push_back(std::make_unique<detail::core>(i, machine_, options_.oracle));
+  }
+
+  std::vector<std::promise<void>> attached(count);
+  {
+    const detail::all_signals_blocked no_signals_there;
+    for (unsigned i = 0; i < count; ++i) {
+      threads_->all.emplace_back([this, i, cpu = cpus[i % cpus.size()], &attached] {
+        detail::name_this_thread("corespun-" + std::to_string(i));
+        if (options_.pin) detail::pin_this_thread(cpu);
+        detail::core& c = *machine_.cores[i];
+        try {
+          c.attach(options_.driver(i));
+        } catch (...) {
+          attached[i].set_exception(std::current_exception());
+          return;
+        }
+        attached[i].set_value();
+        c.run();
+      });
+    }
+  }
+  std::exception_ptr first;
+  std::vector<unsigned> started;
+  for (unsigned i = 0; i < count; ++i) {
+    try {
+      attached[i].get_future().get();
+      started.push_back(i);
+    } catch (...) {
+      if (!first) first = std::current_exception();
+    }
+  }
+  if (first) {
+    for (const unsigned i : started) machine_.cores[i]->ask_to_end();
+    threads_->all.clear();
+    std::rethrow_exception(first);
+  }
+}
+
+runtime::~runtime() {
+  for (const auto& c : machine_.cores) c->ask_to_end();
+  threads_->all.clear();  // joins
+  for (const auto& c : machine_.cores) c->take_mail();  // from those that ended later
+}
+
+unsigned runtime::cores() const noexcept { return static_cast<unsigned>(machine_.cores.size()); }
+
+namespace {
+
+/// Ends the wait of the thread that called run(), once nobody stands in the frames of main any more.
+class main_joiner final : public detail::joiner {
+ public:
+  explicit main_joiner(detail::signal_wait& w) noexcept : wait_(w) {}
+
+  std::coroutine_handle<> child_ended(detail::root& main) noexcept override {
+    main.home().when_left(ended_.to<&main_joiner::tell>(*this));
+    return std::noop_coroutine();
+  }
+
+ private:
+  void tell() noexcept { wait_.end(); }
+
+  detail::signal_wait& wait_;
+  detail::member_mail<main_joiner> ended_;
+};
+
+/// Cancels main on its core. The destructor waits for a mail that is on its way.
+class main_cancel {
+ public:
+  explicit main_cancel(detail::root& main) noexcept : main_(main) {}
+  ~main_cancel() {
+    if (posted_) delivered_.acquire();
+  }
+  void post() {
+    posted_ = true;
+    main_.home().post(mail_.to<&main_cancel::deliver>(*this));
+  }
+
+ private:
+  void deliver() noexcept {
+    main_.cancel();
+    delivered_.release();
+  }
+  detail::root& main_;
+  bool posted_ = false;
+  std::binary_semaphore delivered_{0};
+  detail::member_mail<main_cancel> mail_;
+};
+
+}  // namespace
+
+void runtime::wait_for(detail::root& main, std::coroutine_handle<> frame) {
+  if (detail::core::current() != nullptr) {
+    detail::caller_bug("runtime::run called inside a task", "co_await the task instead");
+  }
+  detail::core& first = *machine_.cores.front();
+  detail::signal_wait wait(options_.handle_signals);
+  main_joiner joiner(wait);
+  main_cancel cancel(main);
+  main.adopt(first, joiner, frame);
+  main.complete_from_any_thread();
+
+  int signals = 0;
+  auto notice = std::chrono::steady_clock::time_point::max();
+  while (true) {
+    switch (wait.next(notice)) {
+      case detail::signal_wait::ended:
+        return;
+      case detail::signal_wait::signalled:
+        if (++signals > 1) {
+          detail::report_tasks(main, "the second signal ends the process; tasks that still ran");
+          wait.die();
+        }
+        notice = std::chrono::steady_clock::now() + options_.drain_notice;
+        cancel.post();
+        break;
+      case detail::signal_wait::timed_out:
+        notice = std::chrono::steady_clock::time_point::max();
+        detail::report_tasks(main, "tasks that still run although they were asked to stop; a second signal ends the process");
+        break;
+    }
+  }
+}
+
+}  // namespace corespun

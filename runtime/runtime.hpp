@@ -1,0 +1,82 @@
+#pragma once
+// runtime: N cores, each a pinned thread with its loop and its driver.
+//
+// Many runtimes may live in one process, one after the other or at once. A runtime owns neither main, nor malloc, nor the
+// signals of its host: it installs a signal handler only for the time of a run() that asks for it.
+// Most programs use corespun::run() of corespun.hpp, which adds the I/O driver; this class alone is a compute pool.
+
+#include <corespun/runtime/detail/machine.hpp>
+#include <corespun/runtime/driver.hpp>
+#include <corespun/runtime/scope.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+
+namespace corespun {
+
+struct runtime_options {
+  runtime_options() {}
+
+  /// Cores; 0: as many as this process may use (sched_getaffinity).
+  unsigned cores = 0;
+  /// Bind each core's thread to one processor.
+  bool pin = true;
+  /// At most so many threads for blocking calls.
+  unsigned offload_threads = 64;
+  /// What each core waits with.
+  driver_factory driver = make_futex_driver;
+  /// During run(): SIGINT and SIGTERM cancel main; a second one ends the process. A signal that is ignored stays ignored.
+  bool handle_signals = false;
+  /// How long the drain after such a signal may take before the surviving tasks are listed on stderr.
+  std::chrono::milliseconds drain_notice{10'000};
+  /// Decides time and chance in a simulation; not owned.
+  detail::oracle* oracle = nullptr;
+};
+
+class runtime {
+ public:
+  /// Starts the cores. Errors: std::system_error if a thread or a driver cannot be made.
+  explicit runtime(runtime_options options = {});
+  runtime(const runtime&) = delete;
+  runtime& operator=(const runtime&) = delete;
+  /// Waits for descriptors that are still closing, then ends the threads.
+  ~runtime();
+
+  [[nodiscard]] unsigned cores() const noexcept;
+
+  /// Runs fn(args…), or fn(scope&), a task, on core 0 and blocks until it and all it owns has ended.
+  /// Returns what it returned; throws what it threw; outcome::stopped() after a signal.
+  /// Threads: any but a core's own; several may call at once.
+  template <typename Fn, typename... Args>
+  auto run(Fn fn, Args... args) {
+    if constexpr (std::is_invocable_v<Fn&, scope&>) {
+      return run_task(main_scope(std::move(fn)));
+    } else {
+      return run_task(detail::call_in_task(std::move(fn), std::move(args)...));
+    }
+  }
+
+ private:
+  template <typename Fn>
+  static auto main_scope(Fn fn) -> std::invoke_result_t<Fn&, scope&> {
+    auto body = with_scope(std::move(fn));
+    co_return co_await std::move(body);
+  }
+
+  template <typename T>
+  outcome<T> run_task(task<T> main) {
+    detail::root r;
+    wait_for(r, main.release());
+    if (r.error()) std::rethrow_exception(r.error());
+    return detail::take_outcome<T>(r.outermost());
+  }
+  void wait_for(detail::root& r, std::coroutine_handle<> main);
+
+  struct threads;
+  runtime_options options_;
+  detail::machine machine_;
+  std::unique_ptr<threads> threads_;
+};
+
+}  // namespace corespun

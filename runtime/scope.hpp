@@ -1,0 +1,310 @@
+#pragma once
+// scope: owns tasks. Nothing in corespun runs without an owner, and a scope ends only after all it owns has ended.
+//
+//   co_await with_scope([&](scope& s) -> task<> {
+//     s.spawn(read_from, std::ref(peer));
+//     auto sum = s.spawn(add, 1, 2);
+//     std::printf("%d\n", (co_await sum.join()).value());
+//   });                                        // here both have ended
+//
+// Invariants
+//   - The first exception of a task or of the body cancels all others and is rethrown by with_scope when they have ended.
+//   - cancel() reaches the body and all tasks, those spawned later too. The tasks of a scope nested in them as well.
+//   - When with_scope itself is cancelled, it cancels all, waits for them, and then ends as stopped.
+//   - A scope that cancelled itself is not an error: with_scope returns. If the body was to return a value and was
+//     stopped before, there is none, and the await of with_scope ends as stopped.
+//   - There is no way to detach a task.
+// Threads: spawn and on_exit on the core where the scope was opened; cancel() from any thread.
+
+#include <corespun/runtime/detail/core.hpp>
+#include <corespun/runtime/task.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <source_location>
+#include <tuple>
+
+namespace corespun {
+
+class scope;
+
+namespace detail {
+
+/// A task that a scope started. Ends its life when the scope and all handles have let go.
+class spawned : public root {
+ public:
+  virtual ~spawned() = default;
+  static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
+  static void operator delete(void* memory, std::size_t bytes) noexcept { release_frame(memory, bytes); }
+
+  void hold() noexcept { holders_.fetch_add(1, std::memory_order_relaxed); }
+  void let_go() noexcept {
+    // H1: the last holder sees all that earlier holders did with the task.
+    if (holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+  /// Any thread, as long as the caller holds it.
+  void ask_to_cancel() noexcept;
+  [[nodiscard]] bool has_ended() const noexcept {
+    return joined_.load(std::memory_order_acquire) == ended_mark();  // H2: sees the result
+  }
+
+  // The one task that joins through the handle.
+  [[nodiscard]] bool wait_for_end(root& waiter) noexcept;  ///< false: it has already ended
+  [[nodiscard]] bool forget(root& waiter) noexcept;        ///< false: too late, the waiter is being woken
+  void publish_end() noexcept;
+
+  scope* in = nullptr;
+  spawned* prev = nullptr;
+  spawned* following = nullptr;
+
+ private:
+  static root* ended_mark() noexcept { return reinterpret_cast<root*>(1); }
+  void cancel_by_mail() noexcept;
+
+  std::atomic<root*> joined_{nullptr};  // nullptr, the task that waits in join(), or the mark: H2
+  std::atomic<unsigned> holders_{2};    // the scope, the handle, and mail on its way
+  std::atomic<bool> cancel_posted_{false};
+  member_mail<spawned> cancel_mail_;
+};
+
+template <typename Fn, typename... Args>
+class spawned_call final : public spawned {
+ public:
+  template <typename F, typename... A>
+  explicit spawned_call(F&& fn, A&&... args) : fn_(std::forward<F>(fn)), args_(std::forward<A>(args)...) {}
+  auto call() { return std::apply(fn_, std::move(args_)); }
+
+ private:
+  [[no_unique_address]] Fn fn_;
+  [[no_unique_address]] std::tuple<Args...> args_;
+};
+
+template <typename T>
+class join_awaiter;
+
+}  // namespace detail
+
+/// Watches a spawned task. Dropping it neither cancels nor detaches. Movable; any thread.
+template <typename T>
+class [[nodiscard("a handle observes its task; write (void) if you do not need it")]] task_handle {
+ public:
+  explicit task_handle(detail::spawned& s) noexcept : task_(&s) {}
+  task_handle(task_handle&& other) noexcept : task_(std::exchange(other.task_, nullptr)) {}
+  task_handle& operator=(task_handle&& other) noexcept {
+    std::swap(task_, other.task_);
+    return *this;
+  }
+  ~task_handle() {
+    if (task_ != nullptr) task_->let_go();
+  }
+
+  /// Asks this task alone to stop; returns at once.
+  void cancel() noexcept { task_->ask_to_cancel(); }
+  [[nodiscard]] bool done() const noexcept { return task_->has_ended(); }
+
+  /// Waits for the end and takes the outcome: once, by one task. An exception cancels the scope all the same.
+  /// Cancel: the joined task goes on.
+  [[nodiscard]] detail::join_awaiter<T> join() noexcept;
+
+ private:
+  detail::spawned* task_;
+};
+
+class scope : private detail::joiner {
+ public:
+  /// How long all on_exit handlers of one scope may take together.
+  static constexpr std::chrono::seconds exit_limit{10};
+
+  scope(const scope&) = delete;
+  scope& operator=(const scope&) = delete;
+
+  /// Starts fn(args…) as a task of this core; it first runs when the caller waits. fn and args are moved into the task;
+  /// std::ref is explicit. A lambda that is a coroutine is kept alive. In a cancelled scope the task starts cancelled.
+  /// Errors: std::bad_alloc, and what calling fn throws; then nothing was started.
+  /// The location is what reports call the task by; pass a lambda where more than four arguments are needed.
+  template <typename Fn>
+  auto spawn(Fn fn, std::source_location at = std::source_location::current()) {
+    return start(*home_, at, std::move(fn));
+  }
+  template <typename Fn, typename A>
+  auto spawn(Fn fn, A a, std::source_location at = std::source_location::current()) {
+    return start(*home_, at, std::move(fn), std::move(a));
+  }
+  template <typename Fn, typename A, typename B>
+  auto spawn(Fn fn, A a, B b, std::source_location at = std::source_location::current()) {
+    return start(*home_, at, std::move(fn), std::move(a), std::move(b));
+  }
+  template <typename Fn, typename A, typename B, typename C>
+  auto spawn(Fn fn, A a, B b, C c, std::source_location at = std::source_location::current()) {
+    return start(*home_, at, std::move(fn), std::move(a), std::move(b), std::move(c));
+  }
+  template <typename Fn, typename A, typename B, typename C, typename D>
+  auto spawn(Fn fn, A a, B b, C c, D d, std::source_location at = std::source_location::current()) {
+    return start(*home_, at, std::move(fn), std::move(a), std::move(b), std::move(c), std::move(d));
+  }
+
+  /// The same on another core, where the task stays. fn and args move there.
+  template <typename Fn>
+  auto spawn_on(unsigned core, Fn fn, std::source_location at = std::source_location::current()) {
+    return start(core_at(core), at, std::move(fn));
+  }
+
+  /// Runs fn(args…), a task, when all tasks have ended; in reverse order of registration, even if the scope was
+  /// cancelled, under exit_limit.
+  template <typename Fn, typename... Args>
+  void on_exit(Fn fn, Args... args) {
+    using call = exit_call<Fn, std::unwrap_ref_decay_t<Args>...>;
+    exits_ = std::make_unique<call>(std::move(exits_), std::move(fn), std::move(args)...);
+  }
+
+  /// Level-triggered: each await in the body and in the tasks ends as stopped until the scope has ended.
+  void cancel() noexcept;
+  [[nodiscard]] bool cancelled() const noexcept { return cancelled_.load(std::memory_order_relaxed); }
+
+  /// Tasks that have not ended yet, the body included.
+  [[nodiscard]] std::size_t alive() const noexcept { return alive_; }
+
+ protected:
+  scope() = default;
+  ~scope() = default;
+
+  void open(detail::root& parent, std::coroutine_handle<> body) noexcept;
+  void visit(detail::child_visitor visitor, void* context) noexcept;
+  void cancel_here() noexcept;
+
+  std::exception_ptr error_;
+  detail::root body_;
+  bool absorbs_own_cancel_ = false;  // the body returns nothing, so that being stopped by our own cancel() loses nothing
+
+ private:
+  struct exit_node {
+    explicit exit_node(std::unique_ptr<exit_node> n) noexcept : next(std::move(n)) {}
+    virtual ~exit_node() = default;
+    [[nodiscard]] virtual task<> call() = 0;
+    std::unique_ptr<exit_node> next;
+  };
+  template <typename Fn, typename... Args>
+  struct exit_call final : exit_node {
+    template <typename... A>
+    exit_call(std::unique_ptr<exit_node> n, Fn f, A&&... a)
+        : exit_node(std::move(n)), fn(std::move(f)), args(std::forward<A>(a)...) {}
+    task<> call() override { return std::apply(fn, std::move(args)); }
+    Fn fn;
+    std::tuple<Args...> args;
+  };
+
+  template <typename Fn, typename... Args>
+  auto start(detail::core& where, std::source_location at, Fn fn, Args... args) {
+    using node = detail::spawned_call<Fn, std::unwrap_ref_decay_t<Args>...>;
+    using result_task = decltype(std::declval<node&>().call());
+    static_assert(detail::is_task<result_task>::value, "spawn: the function must return a corespun::task");
+    auto owned = std::make_unique<node>(std::move(fn), std::move(args)...);
+    result_task body = owned->call();
+    link(*owned, where, at, body.release());
+    return task_handle<typename result_task::value_type>(*owned.release());
+  }
+
+  [[nodiscard]] detail::core& core_at(unsigned index) const;
+  void link(detail::spawned& s, detail::core& where, std::source_location at, std::coroutine_handle<> body) noexcept;
+  std::coroutine_handle<> child_ended(detail::root& child) noexcept override;
+  void spawned_ended(detail::spawned& s) noexcept;
+  void one_less(std::exception_ptr error) noexcept;
+  void finish_if_empty() noexcept;
+  void cancel_by_mail() noexcept;
+  static task<> run_exits(std::unique_ptr<exit_node> exits);
+
+  detail::core* home_ = nullptr;
+  detail::root* parent_ = nullptr;
+  detail::spawned* tasks_ = nullptr;
+  std::size_t alive_ = 0;
+  std::unique_ptr<exit_node> exits_;
+  detail::root exit_root_;
+  std::atomic<bool> cancelled_{false};     // any thread sets it first, the home core carries it out
+  bool cancel_seen_ = false;
+  detail::member_mail<scope> cancel_mail_;
+};
+
+namespace detail {
+
+template <typename T, typename Fn>
+class scope_awaiter final : public scope {
+ public:
+  explicit scope_awaiter(Fn&& fn) noexcept : fn_(std::move(fn)) { absorbs_own_cancel_ = std::is_void_v<T>; }
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <typename Promise>
+  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) {
+    root& parent = *self.promise().owner;
+    if (parent.cancelled()) {
+      (void)parent.begin_wait(self, nullptr, kind);
+      return std::noop_coroutine();
+    }
+    auto body = fn_(static_cast<scope&>(*this));  // may throw: then nothing was begun, and the await throws
+    (void)parent.begin_wait(self, this, kind);
+    const std::coroutine_handle<> frame = body.release();
+    open(parent, frame);
+    return frame;
+  }
+  T await_resume() {
+    if (error_) std::rethrow_exception(std::move(error_));
+    if constexpr (!std::is_void_v<T>) return take_value<T>(body_.outermost());
+  }
+
+ private:
+  static constexpr wait_kind kind{
+      "scope", [](root&, void* self) noexcept { static_cast<scope_awaiter*>(self)->cancel_here(); },
+      [](void* self, child_visitor v, void* context) { static_cast<scope_awaiter*>(self)->visit(v, context); }};
+
+  Fn fn_;
+};
+
+template <typename T, typename Fn>
+class [[nodiscard]] scope_call {
+ public:
+  explicit scope_call(Fn&& fn) noexcept : fn_(std::move(fn)) {}
+  scope_awaiter<T, Fn> operator co_await() && noexcept { return scope_awaiter<T, Fn>(std::move(fn_)); }
+
+ private:
+  Fn fn_;
+};
+
+template <typename T>
+class join_awaiter {
+ public:
+  explicit join_awaiter(spawned& s) noexcept : task_(&s) {}
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <typename Promise>
+  void await_suspend(std::coroutine_handle<Promise> self) noexcept {
+    root& waiter = *self.promise().owner;
+    if (!waiter.begin_wait(self, this, kind)) return;
+    if (!task_->wait_for_end(waiter)) waiter.complete();
+  }
+  outcome<T> await_resume() { return take_outcome<T>(task_->outermost()); }
+
+ private:
+  spawned* task_;
+
+  static constexpr wait_kind kind{"join", [](root& waiter, void* self) noexcept {
+                                    if (static_cast<join_awaiter*>(self)->task_->forget(waiter)) waiter.stop();
+                                  }};
+};
+
+}  // namespace detail
+
+template <typename T>
+detail::join_awaiter<T> task_handle<T>::join() noexcept {
+  return detail::join_awaiter<T>(*task_);
+}
+
+/// Opens a scope, runs fn(scope&), a task, as its body, and returns what the body returned when all tasks have ended.
+/// fn is kept alive meanwhile.
+template <typename Fn>
+[[nodiscard]] auto with_scope(Fn fn) {
+  using body = std::invoke_result_t<Fn&, scope&>;
+  static_assert(detail::is_task<body>::value, "with_scope: the function must return a corespun::task");
+  return detail::scope_call<typename body::value_type, Fn>(std::move(fn));
+}
+
+}  // namespace corespun

@@ -1,0 +1,39 @@
+#pragma once
+// this_core: where am I. yield: let others go first.
+
+#include <corespun/runtime/detail/core.hpp>
+
+namespace corespun {
+namespace detail {
+
+class [[nodiscard]] yield_awaiter {
+ public:
+  yield_awaiter() noexcept {}
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <typename Promise>
+  void await_suspend(std::coroutine_handle<Promise> self) noexcept {
+    root& r = *self.promise().owner;
+    if (r.begin_wait(self, nullptr, kind)) r.complete();
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  static constexpr wait_kind kind{"yield", [](root&, void*) noexcept {}};
+};
+
+}  // namespace detail
+
+/// To the back of this core's queue. Cancel: ends as stopped.
+[[nodiscard]] inline detail::yield_awaiter yield() noexcept { return {}; }
+
+namespace this_core {
+
+/// Of the core that runs the calling task, below count(). Outside of a core it is a bug to ask.
+[[nodiscard]] unsigned index();
+/// The cores of this runtime.
+[[nodiscard]] unsigned count();
+/// "uring", "epoll", "futex": what this core's loop waits with.
+[[nodiscard]] const char* driver_name();
+
+}  // namespace this_core
+}  // namespace corespun

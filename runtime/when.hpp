@@ -1,0 +1,233 @@
+#pragma once
+// when_all, when_any, when_all_settled: run several at once and wait.
+//
+// Invariants
+//   - Each branch is a task of its own on the same core; none is left when the await returns.
+//   - Branches that are no longer wanted are cancelled *and awaited*. What they completed all the same is kept.
+//   - When the waiting task is cancelled, all branches are; the await then ends as stopped, unless it is already decided.
+// Arguments: tasks, other awaitables, or functions that return tasks; or a vector of tasks of one type.
+// Threads: a task's own. Memory: the branches live in the frame of the waiting task; vectors allocate once.
+
+#include <corespun/runtime/detail/core.hpp>
+#include <corespun/runtime/task.hpp>
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace corespun {
+namespace detail {
+
+enum class until { all_or_failure, first, all };
+
+/// The part that does not depend on types: starts the branches, cancels the losers, ends the wait.
+class group : private joiner {
+ public:
+  static constexpr std::size_t none = static_cast<std::size_t>(-1);
+
+  explicit group(until rule) noexcept : rule_(rule) {}
+
+  /// What to resume: the first branch, or the waiting task if there is none.
+  [[nodiscard]] std::coroutine_handle<> start(root& parent, std::coroutine_handle<> leaf,
+                                              std::span<root> branches,
+                                              std::span<std::coroutine_handle<>> bodies) noexcept;
+  /// The branch that decided: the first to end (until::first) or to fail (until::all_or_failure).
+  [[nodiscard]] std::size_t decisive() const noexcept { return decisive_; }
+
+ private:
+  std::coroutine_handle<> child_ended(root& child) noexcept override;
+  void cancel_branches() noexcept;
+  static const wait_kind kind;
+
+  root* parent_ = nullptr;
+  std::span<root> branches_;
+  std::size_t left_ = 0;
+  std::size_t decisive_ = none;
+  until rule_;
+};
+
+/// A task<T> that was handed over, until it starts.
+struct pending_body {
+  explicit pending_body(std::coroutine_handle<> h) noexcept : handle(h) {}
+  pending_body(pending_body&& other) noexcept : handle(std::exchange(other.handle, nullptr)) {}
+  ~pending_body() {
+    if (handle) handle.destroy();
+  }
+  std::coroutine_handle<> handle;
+};
+
+template <typename T>
+using value_or_monostate = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
+template <typename T>
+value_or_monostate<T> take_stored(std::coroutine_handle<> h) {
+  if constexpr (std::is_void_v<T>) {
+    take_value<T>(h);
+    return {};
+  } else {
+    return take_value<T>(h);
+  }
+}
+
+}  // namespace detail
+
+/// What when_any yields: the index of the first branch to end, and the outcome of each. Branches that were cancelled in
+/// time are stopped; others that also completed keep their value.
+template <typename... T>
+struct any_outcomes {
+  std::size_t index;
+  std::tuple<outcome<T>...> outcomes;
+};
+template <typename T>
+struct any_outcome_list {
+  std::size_t index;
+  std::vector<outcome<T>> outcomes;
+};
+
+namespace detail {
+
+template <until Rule, typename... T>
+class group_awaiter {
+ public:
+  explicit group_awaiter(std::tuple<task<T>...>&& tasks) noexcept
+      : bodies_{std::apply([](auto&... t) { return std::array{pending_body(t.release())...}; }, tasks)} {}
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <typename Promise>
+  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) noexcept {
+    std::array<std::coroutine_handle<>, sizeof...(T)> bodies;
+    root& parent = *self.promise().owner;
+    if (!parent.cancelled()) {
+      for (std::size_t i = 0; i < bodies.size(); ++i) bodies[i] = std::exchange(bodies_[i].handle, nullptr);
+    }
+    return group_.start(parent, self, branches_, bodies);
+  }
+  auto await_resume() { return collect(std::index_sequence_for<T...>{}); }
+
+ private:
+  template <std::size_t... I>
+  auto collect(std::index_sequence<I...>) {
+    if (Rule != until::all && group_.decisive() != group::none) {
+      if (const std::exception_ptr error = branches_[group_.decisive()].error(); error) std::rethrow_exception(error);
+    }
+    if constexpr (Rule == until::all_or_failure) {
+      return std::tuple<value_or_monostate<T>...>{take_stored<T>(branches_[I].outermost())...};
+    } else if constexpr (Rule == until::first) {
+      return any_outcomes<T...>{group_.decisive(), {take_outcome<T>(branches_[I].outermost())...}};
+    } else {
+      return std::tuple<outcome<T>...>{take_outcome<T>(branches_[I].outermost())...};
+    }
+  }
+
+  group group_{Rule};
+  std::array<pending_body, sizeof...(T)> bodies_;
+  std::array<root, sizeof...(T)> branches_;
+};
+
+template <until Rule, typename... T>
+class [[nodiscard]] group_call {
+ public:
+  explicit group_call(task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
+  group_awaiter<Rule, T...> operator co_await() && noexcept { return group_awaiter<Rule, T...>(std::move(tasks_)); }
+
+ private:
+  std::tuple<task<T>...> tasks_;
+};
+
+template <until Rule, typename T>
+class list_awaiter {
+ public:
+  explicit list_awaiter(std::vector<task<T>>&& tasks) : tasks_(std::move(tasks)), branches_(tasks_.size()) {}
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <typename Promise>
+  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) {
+    root& parent = *self.promise().owner;
+    std::vector<std::coroutine_handle<>> bodies(tasks_.size());
+    if (!parent.cancelled()) {
+      for (std::size_t i = 0; i < bodies.size(); ++i) bodies[i] = tasks_[i].release();
+    }
+    return group_.start(parent, self, branches_, bodies);
+  }
+  auto await_resume() {
+    if (Rule != until::all && group_.decisive() != group::none) {
+      if (const std::exception_ptr error = branches_[group_.decisive()].error(); error) std::rethrow_exception(error);
+    }
+    if constexpr (Rule == until::all_or_failure) {
+      if constexpr (std::is_void_v<T>) {
+        return;
+      } else {
+        std::vector<T> values;
+        values.reserve(branches_.size());
+        for (root& b : branches_) values.push_back(take_value<T>(b.outermost()));
+        return values;
+      }
+    } else {
+      std::vector<outcome<T>> outcomes;
+      outcomes.reserve(branches_.size());
+      for (root& b : branches_) outcomes.push_back(take_outcome<T>(b.outermost()));
+      if constexpr (Rule == until::first) {
+        return any_outcome_list<T>{group_.decisive(), std::move(outcomes)};
+      } else {
+        return outcomes;
+      }
+    }
+  }
+
+ private:
+  group group_{Rule};
+  std::vector<task<T>> tasks_;
+  std::vector<root> branches_;
+};
+
+template <until Rule, typename T>
+class [[nodiscard]] list_call {
+ public:
+  explicit list_call(std::vector<task<T>>&& tasks) noexcept : tasks_(std::move(tasks)) {}
+  list_awaiter<Rule, T> operator co_await() && { return list_awaiter<Rule, T>(std::move(tasks_)); }
+
+ private:
+  std::vector<task<T>> tasks_;
+};
+
+}  // namespace detail
+
+/// Waits for all and yields std::tuple of their values (std::monostate for void). The first exception cancels the others
+/// and is rethrown.
+template <typename... A>
+[[nodiscard]] auto when_all(A... what) {
+  return detail::group_call<detail::until::all_or_failure, detail::task_value<A>...>(detail::to_task(std::move(what))...);
+}
+/// The same for a list; yields std::vector<T>, or nothing for void. An empty list is done at once.
+template <typename T>
+[[nodiscard]] auto when_all(std::vector<task<T>> tasks) {
+  return detail::list_call<detail::until::all_or_failure, T>(std::move(tasks));
+}
+
+/// Waits for the first to end, cancels the others, and yields any_outcomes. If the first to end threw, that is rethrown.
+template <typename... A>
+  requires(sizeof...(A) > 0)
+[[nodiscard]] auto when_any(A... what) {
+  return detail::group_call<detail::until::first, detail::task_value<A>...>(detail::to_task(std::move(what))...);
+}
+/// The same for a list, which must not be empty.
+template <typename T>
+[[nodiscard]] auto when_any(std::vector<task<T>> tasks) {
+  if (tasks.empty()) detail::caller_bug("when_any of nothing", "give it at least one task");
+  return detail::list_call<detail::until::first, T>(std::move(tasks));
+}
+
+/// Waits for all, whatever they do, and yields std::tuple of outcomes. Throws nothing of theirs.
+template <typename... A>
+[[nodiscard]] auto when_all_settled(A... what) {
+  return detail::group_call<detail::until::all, detail::task_value<A>...>(detail::to_task(std::move(what))...);
+}
+template <typename T>
+[[nodiscard]] auto when_all_settled(std::vector<task<T>> tasks) {
+  return detail::list_call<detail::until::all, T>(std::move(tasks));
+}
+
+}  // namespace corespun
