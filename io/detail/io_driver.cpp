@@ -1,0 +1,353 @@
+#include <corespun/io/detail/io_driver.hpp>
+
+#include <corespun/io/detail/attempt.hpp>
+#include <corespun/io/detail/error.hpp>
+#include <corespun/io/lease.hpp>
+#include <corespun/runtime/detail/fatal.hpp>
+#include <corespun/runtime/detail/machine.hpp>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <new>
+
+namespace corespun {
+
+void lease::give_back() noexcept {
+  if (detail::core::current() == &owner_->home()) {
+    owner_->return_buffer(buffer_);
+  } else {
+    owner_->return_buffer_from_elsewhere(buffer_);
+  }
+}
+
+namespace detail {
+
+io_driver& io_driver::of(core& c) {
+  if (c.io == nullptr) {
+    caller_bug("an I/O operation in a runtime whose driver is " + std::string(c.backend().name()),
+               "start it with corespun::run, or set runtime_options::driver to io_drivers()");
+  }
+  return *static_cast<io_driver*>(c.io);
+}
+
+// --- operations ---
+
+op& io_driver::make_op(op_code code, file& f) {
+  if (f.driver != this) {
+    caller_bug("a descriptor is used on another core than the one that opened it",
+               "keep each stream in tasks of one core, and send messages to them");
+  }
+  op& o = make_op(code);
+  op*& slot = f.slot(o.reads());
+  if (slot != nullptr) {
+    caller_bug(std::string("two tasks ") + (o.reads() ? "read from" : "write to") + " the same descriptor at once",
+               "let one task own each direction of a stream");
+  }
+  slot = &o;
+  o.on = &f;
+  o.fd = f.fd;
+  return o;
+}
+
+bool io_driver::submit(op& o) noexcept {
+  attempt_flags_ = 0;
+  int result = o.on != nullptr && o.on->closing ? -ECANCELED : start(o);
+  if (result == pending) return false;
+  std::uint32_t flags = attempt_flags_;
+  if (!settle(o, result, flags)) return false;
+  end(o, result, flags, true);
+  return true;
+}
+
+void io_driver::completed(op& o, int result, std::uint32_t flags) noexcept {
+  o.where = op::place::nowhere;
+  if (settle(o, result, flags)) end(o, result, flags, false);
+}
+
+bool io_driver::settle(op& o, int& result, std::uint32_t& flags) noexcept {
+  while (goes_on(o, result)) {
+    attempt_flags_ = 0;
+    result = start(o);
+    if (result == pending) return false;
+    flags = attempt_flags_;
+  }
+  if (result == -ENOBUFS && o.code == op_code::recv_lease && !o.cancel_asked && !(o.on != nullptr && o.on->closing)) {
+    starve(o);
+    return false;
+  }
+  return true;
+}
+
+/// Whether the operation has to be started again for what is left of it; `result` becomes that of the whole.
+bool io_driver::goes_on(op& o, int& result) noexcept {
+  const bool wanted = !o.cancel_asked && !(o.on != nullptr && o.on->closing);
+  if (result == -EINTR) {
+    if (!wanted) result = -ECANCELED;
+    return wanted;
+  }
+  if (result == -ENOBUFS && o.code == op_code::recv_lease && o.buffers != 0) {
+    o.buffers = 0;  // no large buffer is free: a small one will do
+    return wanted;
+  }
+  if (!o.whole || result < 0) return false;
+  if (result == 0 && o.length > o.moved) {
+    result = -own_error(errc::end_of_stream);
+    return false;
+  }
+  o.moved += static_cast<std::size_t>(result);
+  if (o.moved >= o.length) {
+    result = 0;
+    return false;
+  }
+  if (o.code == op_code::send_parts) {
+    use_up(*static_cast<msghdr*>(o.address), static_cast<std::size_t>(result));
+  } else {
+    o.address = static_cast<std::byte*>(o.address) + result;
+  }
+  if (!wanted) result = -ECANCELED;
+  return wanted;
+}
+
+void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noexcept {
+  file* const f = o.on;
+  root* const task = o.task;
+  const bool stopped = result == -ECANCELED && o.cancel_asked;
+  if (f != nullptr) {
+    op*& slot = f->slot(o.reads());
+    if (slot == &o) slot = nullptr;
+    if (result == -ECANCELED && f->closing) result = -own_error(errc::closed);
+    if (o.code == op_code::recv_lease) learn_size(o, result, flags);
+  }
+  const op_code code = o.code;
+  ending(o);
+  ops_.give_back(o);
+
+  if (code == op_code::close) {
+    root* const closer = f->closer;
+    files_.give_back(*f);
+    if (closer != nullptr) {
+      closer->op_result = result;
+      closer->complete();
+    }
+    return;
+  }
+  if (task != nullptr) {
+    task->op_result = result;
+    task->op_flags = flags;
+    if (stopped) {
+      task->stop();
+    } else if (!inline_end) {
+      task->complete();
+    }
+  }
+  if (f != nullptr && f->closing) close_if_idle(*f);
+}
+
+void io_driver::completed_many(op& o, int result, std::uint32_t flags) noexcept {
+  const bool final = (flags & flag_more) == 0;
+  sink* const listener = o.many;
+  file* const f = o.on;
+  const bool accepts = o.code == op_code::accept;
+  if (final) {
+    op*& slot = f->slot(o.reads());
+    if (slot == &o) slot = nullptr;
+    ops_.give_back(o);
+  }
+  if (listener != nullptr) {
+    listener->completed(result, flags, final);
+  } else if (accepts && result >= 0) {
+    drop_accepted(result);
+  } else if ((flags & flag_buffer) != 0) {
+    return_buffer(flags);
+  }
+  if (final && f->closing) close_if_idle(*f);
+}
+
+void io_driver::abandon(op& o) noexcept {
+  o.many = nullptr;
+  o.abandoned = true;
+  request_stop(o);
+}
+
+/// A connection that nobody takes any more.
+void io_driver::drop_accepted(int fd) noexcept {
+  close_file(open_file(fd, file::kind::socket, accepts_direct()), nullptr);
+}
+
+void io_driver::cancel_for_task(op& o) noexcept {
+  if (o.cancel_asked) return;
+  o.cancel_asked = true;
+  request_stop(o);
+}
+
+void io_driver::request_stop(op& o) noexcept {
+  switch (o.where) {
+    case op::place::starved:
+      unlink_starved(o);
+      completed(o, -ECANCELED, 0);
+      break;
+    case op::place::helper:
+      break;  // a read of a file on a helper thread cannot be interrupted, and ends by itself
+    default:
+      stop(o);
+  }
+}
+
+void io_driver::cancel_all() {
+  std::vector<op*> all;
+  ops_.for_each([&](op& o) { all.push_back(&o); });
+  for (op* const o : all) {
+    if (o->many != nullptr) {
+      abandon(*o);
+    } else if (o->code != op_code::close) {
+      cancel_for_task(*o);
+    }
+  }
+}
+
+// --- files ---
+
+file& io_driver::open_file(int fd, file::kind what, bool direct) {
+  file& f = files_.take();
+  f.driver = this;
+  f.fd = fd;
+  f.what = what;
+  f.direct = direct;
+  return f;
+}
+
+void io_driver::close_file(file& f, root* waiter) noexcept {
+  f.closing = true;
+  f.closer = waiter;
+  if (f.reading != nullptr) request_stop(*f.reading);
+  if (f.writing != nullptr) request_stop(*f.writing);
+  close_if_idle(f);
+}
+
+void io_driver::close_if_idle(file& f) noexcept {
+  if (f.reading != nullptr || f.writing != nullptr || f.being_closed) return;
+  f.being_closed = true;
+  forget_file(f);
+  if (f.restore_blocking) ::fcntl(f.fd, F_SETFL, ::fcntl(f.fd, F_GETFL) & ~O_NONBLOCK);
+  op& o = ops_.take();  // bad_alloc here ends the process: there is no way to say that a close did not happen
+  o.code = op_code::close;
+  o.on = &f;
+  o.fd = f.fd;
+  attempt_flags_ = 0;
+  const int result = start(o);
+  if (result != pending) end(o, result, 0, false);
+}
+
+// --- buffers ---
+
+void io_driver::starve(op& o) noexcept {
+  o.where = op::place::starved;
+  o.next = nullptr;
+  (starved_last_ != nullptr ? starved_last_->next : starved_first_) = &o;
+  starved_last_ = &o;
+}
+
+void io_driver::unlink_starved(op& o) noexcept {
+  op* before = nullptr;
+  for (op* at = starved_first_; at != &o; at = at->next) before = at;
+  (before != nullptr ? before->next : starved_first_) = o.next;
+  if (starved_last_ == &o) starved_last_ = before;
+}
+
+void io_driver::return_buffer(std::uint32_t buffer) noexcept {
+  const unsigned cls = (buffer & flag_large) != 0 ? 1 : 0;
+  provide(cls, static_cast<std::uint16_t>(buffer >> buffer_shift));
+  if (cls != 0 || starved_first_ == nullptr) return;
+  op& o = *starved_first_;
+  starved_first_ = o.next;
+  if (starved_first_ == nullptr) starved_last_ = nullptr;
+  o.where = op::place::nowhere;
+  attempt_flags_ = 0;
+  const int result = start(o);
+  if (result != pending) completed(o, result, attempt_flags_);
+}
+
+// B1: a thread that is not the core pushes the buffer on a stack and posts one mail; the core takes the stack whole.
+
+void io_driver::return_buffer_from_elsewhere(std::uint32_t buffer) noexcept {
+  const unsigned cls = (buffer & flag_large) != 0 ? 1 : 0;
+  std::byte* const memory = pool_.at(cls, buffer >> buffer_shift);
+  auto* const r = ::new (memory) returned{returned_.load(std::memory_order_relaxed), buffer};
+  while (!returned_.compare_exchange_weak(r->next, r, std::memory_order_release, std::memory_order_relaxed)) {
+  }
+  // Whoever finds the stack empty posts; the core empties it before it can be posted again.
+  if (r->next == nullptr) home_->post(returned_mail_.to<&io_driver::take_returned>(*this));
+}
+
+void io_driver::take_returned() noexcept {
+  returned* r = returned_.exchange(nullptr, std::memory_order_acquire);
+  while (r != nullptr) {
+    const std::uint32_t buffer = r->buffer;
+    r = r->next;
+    return_buffer(buffer);
+  }
+}
+
+// A stream whose message filled its buffer gets large ones; after eight short messages it gives them up.
+void io_driver::learn_size(op& o, int result, std::uint32_t flags) noexcept {
+  file& f = *o.on;
+  f.more_to_read = (flags & flag_nonempty) != 0;
+  if (result <= 0) return;
+  const auto bytes = static_cast<std::size_t>(result);
+  if (bytes == pool_.bytes(o.buffers)) {
+    f.buffers = 1;
+    f.small_in_row = 0;
+  } else if (f.buffers != 0 && bytes <= pool_.bytes(0)) {
+    if (++f.small_in_row >= 8) f.buffers = f.small_in_row = 0;
+  } else {
+    f.small_in_row = 0;
+  }
+}
+
+// --- regular files by helper threads ---
+
+namespace {
+
+struct file_job : job {
+  io_driver* driver;
+  op* what;
+  int result;
+  member_mail<file_job> done;
+  void (*deliver)(io_driver&, op&, int) noexcept;
+
+  void tell() noexcept {
+    deliver(*driver, *what, result);
+    delete this;
+  }
+};
+
+}  // namespace
+
+int io_driver::start_on_helper(op& o) noexcept {
+  auto* const j = new (std::nothrow) file_job;
+  if (j == nullptr) return -ENOMEM;
+  j->driver = this;
+  j->what = &o;
+  j->deliver = [](io_driver& d, op& ended, int result) noexcept { d.completed(ended, result, 0); };
+  j->run = [](job& base) noexcept {
+    auto& self = static_cast<file_job&>(base);
+    const op& todo = *self.what;
+    const ssize_t n = todo.reads() ? ::read(todo.fd, todo.address, todo.length - todo.moved)
+                                   : ::write(todo.fd, todo.address, todo.length - todo.moved);
+    self.result = n < 0 ? -errno : static_cast<int>(n);
+    self.driver->home().post(self.done.to<&file_job::tell>(self));
+  };
+  o.where = op::place::helper;
+  try {
+    home_->all().pool.submit(*j);
+  } catch (const std::system_error&) {
+    delete j;
+    return -EAGAIN;
+  }
+  return pending;
+}
+
+}  // namespace detail
+}  // namespace corespun

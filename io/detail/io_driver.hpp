@@ -1,0 +1,134 @@
+#pragma once
+// io_driver: what uring and epoll have in common: records of operations and files, buffers, and the rules by which an
+// operation ends.
+//
+// Life of an operation
+//   submit()   the awaiter took a record with make_op(), filled it and hands it over
+//   start()    the concrete driver begins it: at once done, or pending
+//   settle()   the kernel's answer: go on (a short write_all, EINTR), wait (no buffer), or end
+//   the end    the record is freed, and the task becomes ready: with the result, or as stopped if it asked to cancel and
+//              nothing had happened
+// A record is freed only after the kernel's last word about it, so the kernel never writes into memory that a task has
+// given up (DEFER_TASKRUN and cancel: the task waits for the completion of the cancelled operation).
+//
+// Threads: all on the core's own thread.
+
+#include <corespun/io/detail/buffer_pool.hpp>
+#include <corespun/io/detail/op.hpp>
+#include <corespun/io/detail/slab.hpp>
+#include <corespun/io/options.hpp>
+#include <corespun/runtime/detail/core.hpp>
+#include <corespun/runtime/detail/helpers.hpp>
+#include <corespun/runtime/driver.hpp>
+
+#include <string>
+
+namespace corespun::detail {
+
+class io_driver : public driver {
+ public:
+  static constexpr int pending = INT_MIN;  // what start() returns when the answer comes later
+
+  explicit io_driver(const io_options& options) : options_(options), pool_(options) {}
+
+  /// The I/O driver of the core that runs the caller's task. A runtime without one is the caller's bug.
+  [[nodiscard]] static io_driver& of(core& c);
+
+  // --- operations ---
+
+  [[nodiscard]] op& make_op(op_code code) {
+    op& o = ops_.take();
+    o.code = code;
+    return o;
+  }
+  /// Takes the place of its direction on the file; a second operation there is the caller's bug.
+  [[nodiscard]] op& make_op(op_code code, file& f);
+
+  /// True: it has ended already and the result is in the task's root; the record is gone.
+  [[nodiscard]] bool submit(op& o) noexcept;
+  /// Ends a multishot operation: its sink hears no more, what still comes is closed or given back.
+  void abandon(op& o) noexcept;
+  /// Asks it to end; its task is resumed by its completion. For wait_kind::cancel.
+  void cancel_for_task(op& o) noexcept;
+
+  // --- files ---
+
+  /// Takes the descriptor over. Throws std::bad_alloc, then it is still the caller's.
+  [[nodiscard]] file& open_file(int fd, file::kind what, bool direct = false);
+  void drop_accepted(int fd) noexcept;
+  /// Cancels what is in flight, awaits it, closes. `waiter` (or nullptr) is completed with the result of close.
+  void close_file(file& f, root* waiter) noexcept;
+
+  // --- buffers ---
+
+  [[nodiscard]] buffer_pool& pool() noexcept { return pool_; }
+  void return_buffer(std::uint32_t buffer) noexcept;
+  void return_buffer_from_elsewhere(std::uint32_t buffer) noexcept;
+  [[nodiscard]] core& home() const noexcept { return *home_; }
+
+  // --- the door, as far as it is common ---
+
+  [[nodiscard]] std::size_t in_flight() const noexcept final { return ops_.used(); }
+  void cancel_all() override;
+
+  [[nodiscard]] const io_options& options() const noexcept { return options_; }
+  /// Multishot accept and recv are to be had.
+  [[nodiscard]] virtual bool multishot() const noexcept { return false; }
+  /// Accepted connections are slots of the ring, not descriptors.
+  [[nodiscard]] virtual bool accepts_direct() const noexcept { return false; }
+  /// For people: what runs, and why not something better.
+  [[nodiscard]] virtual std::string report() const = 0;
+  /// System calls made so far.
+  [[nodiscard]] std::uint64_t system_calls() const noexcept { return system_calls_; }
+
+ protected:
+  /// Begins the operation: its result, or pending.
+  [[nodiscard]] virtual int start(op& o) noexcept = 0;
+  /// Makes a pending operation end early; it still completes.
+  virtual void stop(op& o) noexcept = 0;
+  /// The operation is over; its record is still there.
+  virtual void ending(op&) noexcept {}
+  /// The descriptor is about to be closed.
+  virtual void forget_file(file&) noexcept {}
+  /// Gives a buffer to whoever fills it.
+  virtual void provide(unsigned cls, std::uint16_t id) noexcept { pool_.put(cls, id); }
+
+  /// The kernel's answer to a pending operation.
+  void completed(op& o, int result, std::uint32_t flags) noexcept;
+  void completed_many(op& o, int result, std::uint32_t flags) noexcept;
+  /// Makes the system call of the operation without blocking: its result or -EAGAIN.
+  [[nodiscard]] int attempt(op& o) noexcept;
+  /// Runs the operation on a helper thread; pending.
+  [[nodiscard]] int start_on_helper(op& o) noexcept;
+
+  core* home_ = nullptr;
+  io_options options_;
+  slab<op> ops_;
+  slab<file> files_;
+  std::uint64_t system_calls_ = 0;
+  std::uint32_t attempt_flags_ = 0;  // of the last attempt(): the buffer it filled
+
+ private:
+  [[nodiscard]] bool goes_on(op& o, int& result) noexcept;
+  [[nodiscard]] bool settle(op& o, int& result, std::uint32_t& flags) noexcept;
+  void end(op& o, int result, std::uint32_t flags, bool inline_end) noexcept;
+  void starve(op& o) noexcept;
+  void unlink_starved(op& o) noexcept;
+  void request_stop(op& o) noexcept;
+  void close_if_idle(file& f) noexcept;
+  void learn_size(op& o, int result, std::uint32_t flags) noexcept;
+  void take_returned() noexcept;
+
+  buffer_pool pool_;
+  op* starved_first_ = nullptr;  // wait for a buffer, oldest first
+  op* starved_last_ = nullptr;
+
+  struct returned {
+    returned* next;
+    std::uint32_t buffer;
+  };
+  std::atomic<returned*> returned_{nullptr};  // B1: leases that ended on other threads, in their own buffers
+  member_mail<io_driver> returned_mail_;
+};
+
+}  // namespace corespun::detail

@@ -1,0 +1,106 @@
+#pragma once
+// op: one operation in flight. file: one descriptor with at most one operation per direction.
+// Both live in slabs of their core's driver and are touched by that core alone.
+
+#include <corespun/runtime/detail/root.hpp>
+
+#include <climits>
+#include <cstddef>
+#include <cstdint>
+
+namespace corespun::detail {
+
+class io_driver;
+struct file;
+
+enum class op_code : std::uint8_t {
+  read,        // address, length: read(2) at the current position
+  write,       // address, length
+  recv,        // address, length
+  recv_lease,  // into a buffer of the pool: its id and class come back in root::op_flags
+  send,        // address, length
+  send_parts,  // address: msghdr*, whose parts are used up
+  accept,      // yields a descriptor, or a slot number where direct descriptors are on
+  connect,     // address: sockaddr, length
+  poll,        // events
+  close,       // the descriptor of `on`
+};
+
+/// Receives the completions of an operation that has many.
+class sink {
+ public:
+  /// `final`: the operation has ended and its record is gone.
+  virtual void completed(int result, std::uint32_t flags, bool final) noexcept = 0;
+
+ protected:
+  ~sink() = default;
+};
+
+struct op {
+  enum class place : std::uint8_t { nowhere, kernel, backlog, starved, helper };
+
+  op* next = nullptr;       // free slots, the backlog, the starved
+  root* task = nullptr;     // who waits; nullptr: nobody
+  sink* many = nullptr;     // multishot: who is told instead of task
+  file* on = nullptr;       // nullptr: a descriptor of another library
+  void* address = nullptr;
+  std::size_t length = 0;
+  std::size_t moved = 0;    // bytes already moved, if `whole`
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;
+  int fd = -1;
+  std::uint32_t events = 0;      // poll
+  op_code code = op_code::poll;
+  place where = place::nowhere;
+  std::uint8_t buffers = 0;      // recv_lease: class of the buffer
+  bool whole = false;            // goes on until all of length has moved
+  bool cancel_asked = false;     // by the waiting task
+  bool abandoned = false;        // multishot: nobody listens any more
+  bool cancel_sent = false;      // to the kernel
+  bool by_readiness = false;     // the kernel refused it: wait for readiness and make the system call
+  bool waits_readiness = false;  // that wait is in the kernel at present
+
+  [[nodiscard]] bool reads() const noexcept {
+    return code == op_code::read || code == op_code::recv || code == op_code::recv_lease || code == op_code::accept;
+  }
+};
+
+struct file {
+  enum class kind : std::uint8_t { socket, stream, regular };
+
+  file* next = nullptr;  // free slots
+  io_driver* driver = nullptr;
+  op* reading = nullptr;
+  op* writing = nullptr;
+  root* closer = nullptr;  // waits in close()
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;
+  int fd = -1;
+  kind what = kind::socket;
+  bool direct = false;         // fd is a slot of the ring's table
+  bool closing = false;        // cancels and awaits its operations
+  bool being_closed = false;   // has none any more
+  bool restore_blocking = false;
+  std::uint8_t buffers = 0;    // class that recv() leases from: what the last messages needed
+  std::uint8_t small_in_row = 0;
+  bool more_to_read = false;   // io_uring: the last recv left data behind
+  bool registered = false;     // epoll: the edge flags below are kept up to date
+  bool watches_out = false;
+  bool in_ready = false;
+  bool out_ready = true;
+  bool ended = false;          // epoll: no further edge will come for reading
+
+  member_mail<file> close_mail;  // from a destructor on another core
+
+  void close_by_mail() noexcept;
+  [[nodiscard]] op*& slot(bool reads) noexcept { return reads ? reading : writing; }
+};
+
+/// Flags of a completion beside the kernel's (IORING_CQE_F_BUFFER is bit 0, the buffer's id the upper half).
+inline constexpr std::uint32_t flag_buffer = 1U << 0;
+inline constexpr std::uint32_t flag_more = 1U << 1;
+inline constexpr std::uint32_t flag_nonempty = 1U << 2;
+inline constexpr std::uint32_t flag_large = 1U << 8;  // ours: the class of the buffer
+inline constexpr unsigned buffer_shift = 16;
+
+}  // namespace corespun::detail

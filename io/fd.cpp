@@ -1,0 +1,83 @@
+#include <corespun/io/fd.hpp>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <string_view>
+
+namespace corespun {
+namespace detail {
+
+const wait_kind op_awaiter::kind{"I/O", [](root& task, void* self) noexcept {
+                                   op& o = *static_cast<op_awaiter*>(self)->op_;
+                                   static_cast<io_driver*>(task.home().io)->cancel_for_task(o);
+                                 }};
+
+op& transfer_awaiter::fill(io_driver& d) const {
+  op& o = d.make_op(code_, *file_);
+  o.address = address_;
+  o.length = length_;
+  o.whole = whole_;
+  return o;
+}
+
+op& ready_awaiter::fill(io_driver& d) const {
+  op& o = d.make_op(op_code::poll);
+  o.fd = fd_;
+  o.events = writable_ ? POLLOUT : POLLIN;
+  return o;
+}
+
+// Closing cannot be cancelled, and does not take long.
+const wait_kind close_awaiter::kind{"close", [](root&, void*) noexcept {}};
+
+void close_awaiter::begin() noexcept {
+  if (file_ == nullptr) {
+    task_->op_result = 0;
+    task_->complete();
+    return;
+  }
+  file& f = *std::exchange(file_, nullptr);
+  f.driver->close_file(f, task_);
+}
+
+close_awaiter::~close_awaiter() {
+  if (file_ != nullptr) fd dropped(*file_);  // never awaited
+}
+
+}  // namespace detail
+
+fd::~fd() {
+  if (file_ == nullptr) return;
+  detail::core& home = file_->driver->home();
+  if (detail::core::current() == &home) {
+    file_->driver->close_file(*file_, nullptr);
+    return;
+  }
+  // The file is ours alone, so its mail is free.
+  home.post(file_->close_mail.to<&detail::file::close_by_mail>(*file_));
+}
+
+void detail::file::close_by_mail() noexcept { driver->close_file(*this, nullptr); }
+
+result<fd> fd::adopt(int native) {
+  struct stat s;
+  if (::fstat(native, &s) != 0) return std::unexpected(system_error_code(errno));
+  detail::core* const here = detail::core::current();
+  if (here == nullptr) detail::caller_bug("fd::adopt on a thread that is no core", "adopt inside a task");
+  auto& driver = detail::io_driver::of(*here);
+  const auto what = S_ISSOCK(s.st_mode)                             ? detail::file::kind::socket
+                    : S_ISREG(s.st_mode) || S_ISBLK(s.st_mode) ? detail::file::kind::regular
+                                                                    : detail::file::kind::stream;
+  detail::file& f = driver.open_file(native, what);
+  if (what == detail::file::kind::stream && driver.name() == std::string_view("epoll")) {
+    const int flags = ::fcntl(native, F_GETFL);
+    f.restore_blocking = (flags & O_NONBLOCK) == 0;
+    ::fcntl(native, F_SETFL, flags | O_NONBLOCK);
+  }
+  return fd(f);
+}
+
+}  // namespace corespun
