@@ -48,6 +48,7 @@ int attempt_call(op& o) noexcept {
     case op_code::accept: return or_errno(::accept4(o.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     case op_code::connect: return attempt_connect(o);
     case op_code::poll: return attempt_poll(o);
+    case op_code::shutdown: return or_errno(::shutdown(o.fd, SHUT_WR));
     case op_code::close: return or_errno(::close(o.fd));
     case op_code::recv_lease: break;
   }

@@ -43,9 +43,10 @@ class op_awaiter {
     (void)task.complete_inline();
     return false;
   }
+  /// The wait is made by somebody else.
+  void begin_elsewhere(root& task) noexcept { task_ = &task; }
   [[nodiscard]] int outcome() const noexcept { return task_->op_result; }
   [[nodiscard]] std::uint32_t flags() const noexcept { return task_->op_flags; }
-  [[nodiscard]] root& task() const noexcept { return *task_; }
 
  private:
   static const wait_kind kind;

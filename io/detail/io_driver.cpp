@@ -147,22 +147,27 @@ void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noe
 
 void io_driver::completed_many(op& o, int result, std::uint32_t flags) noexcept {
   const bool final = (flags & flag_more) == 0;
+  o.where = op::place::nowhere;
+  if (final && result == -ENOBUFS && !o.abandoned && !o.on->closing) {
+    starve(o);  // armed again when a buffer comes back
+    return;
+  }
+  if (!final) o.where = op::place::kernel;
   sink* const listener = o.many;
-  file* const f = o.on;
-  const bool accepts = o.code == op_code::accept;
+  file& f = *o.on;
+  const op_code code = o.code;
   if (final) {
-    op*& slot = f->slot(o.reads());
+    op*& slot = f.slot(o.reads());
     if (slot == &o) slot = nullptr;
+    if (result == -ECANCELED && f.closing) result = -own_error(errc::closed);
     ops_.give_back(o);
   }
   if (listener != nullptr) {
     listener->completed(result, flags, final);
-  } else if (accepts && result >= 0) {
-    drop_accepted(result);
-  } else if ((flags & flag_buffer) != 0) {
-    return_buffer(flags);
+  } else {
+    drop(code, result, flags);
   }
-  if (final && f->closing) close_if_idle(*f);
+  if (final && f.closing) close_if_idle(f);
 }
 
 void io_driver::abandon(op& o) noexcept {
@@ -171,9 +176,12 @@ void io_driver::abandon(op& o) noexcept {
   request_stop(o);
 }
 
-/// A connection that nobody takes any more.
-void io_driver::drop_accepted(int fd) noexcept {
-  close_file(open_file(fd, file::kind::socket, accepts_direct()), nullptr);
+void io_driver::drop(op_code code, int result, std::uint32_t flags) noexcept {
+  if (code == op_code::accept && result >= 0) {
+    close_file(open_file(result, file::kind::socket, accepts_direct()), nullptr);
+  } else if ((flags & flag_buffer) != 0) {
+    return_buffer(flags);
+  }
 }
 
 void io_driver::cancel_for_task(op& o) noexcept {
@@ -186,12 +194,20 @@ void io_driver::request_stop(op& o) noexcept {
   switch (o.where) {
     case op::place::starved:
       unlink_starved(o);
-      completed(o, -ECANCELED, 0);
+      cancelled_in_queue(o);
       break;
     case op::place::helper:
       break;  // a read of a file on a helper thread cannot be interrupted, and ends by itself
     default:
       stop(o);
+  }
+}
+
+void io_driver::cancelled_in_queue(op& o) noexcept {
+  if (o.many != nullptr || o.abandoned) {
+    completed_many(o, -ECANCELED, 0);
+  } else {
+    completed(o, -ECANCELED, 0);
   }
 }
 

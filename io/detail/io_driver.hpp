@@ -48,6 +48,8 @@ class io_driver : public driver {
   [[nodiscard]] bool submit(op& o) noexcept;
   /// Ends a multishot operation: its sink hears no more, what still comes is closed or given back.
   void abandon(op& o) noexcept;
+  /// The same, but the sink hears what still comes.
+  void end_many(op& o) noexcept { request_stop(o); }
   /// Asks it to end; its task is resumed by its completion. For wait_kind::cancel.
   void cancel_for_task(op& o) noexcept;
 
@@ -55,7 +57,8 @@ class io_driver : public driver {
 
   /// Takes the descriptor over. Throws std::bad_alloc, then it is still the caller's.
   [[nodiscard]] file& open_file(int fd, file::kind what, bool direct = false);
-  void drop_accepted(int fd) noexcept;
+  /// Closes a connection, or gives a buffer back, that came too late for anybody.
+  void drop(op_code code, int result, std::uint32_t flags) noexcept;
   /// Cancels what is in flight, awaits it, closes. `waiter` (or nullptr) is completed with the result of close.
   void close_file(file& f, root* waiter) noexcept;
 
@@ -96,6 +99,8 @@ class io_driver : public driver {
   /// The kernel's answer to a pending operation.
   void completed(op& o, int result, std::uint32_t flags) noexcept;
   void completed_many(op& o, int result, std::uint32_t flags) noexcept;
+  /// It was cancelled before the kernel saw it.
+  void cancelled_in_queue(op& o) noexcept;
   /// Makes the system call of the operation without blocking: its result or -EAGAIN.
   [[nodiscard]] int attempt(op& o) noexcept;
   /// Runs the operation on a helper thread; pending.

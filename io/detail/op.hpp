@@ -23,6 +23,7 @@ enum class op_code : std::uint8_t {
   accept,      // yields a descriptor, or a slot number where direct descriptors are on
   connect,     // address: sockaddr, length
   poll,        // events
+  shutdown,    // the writing side of a socket
   close,       // the descriptor of `on`
 };
 

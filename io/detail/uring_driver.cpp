@@ -380,6 +380,7 @@ class uring_driver final : public io_driver {
           io_uring_prep_connect(&sqe, o.fd, static_cast<const sockaddr*>(o.address), static_cast<socklen_t>(o.length));
           break;
         case op_code::poll: io_uring_prep_poll_add(&sqe, o.fd, o.events); break;
+        case op_code::shutdown: io_uring_prep_shutdown(&sqe, o.fd, SHUT_WR); break;
         case op_code::close:
           if (direct) {
             io_uring_prep_close_direct(&sqe, static_cast<unsigned>(o.fd));
@@ -424,11 +425,7 @@ class uring_driver final : public io_driver {
   void stop(op& o) noexcept override {
     if (o.where == op::place::backlog) {
       unlink_backlog(o);
-      if (o.many != nullptr || o.abandoned) {
-        completed_many(o, -ECANCELED, 0);
-      } else {
-        completed(o, -ECANCELED, 0);
-      }
+      cancelled_in_queue(o);
     } else if (!o.cancel_sent && !send_cancel(o)) {
       cancels_missed_ = true;
     }

@@ -1,0 +1,42 @@
+#pragma once
+// multishot_queue: one armed operation (accept or recv) that completes many times, and a task that takes them one by one.
+//
+// Completions that nobody waits for are queued; at `limit` the operation is ended, and armed again when the queue is empty
+// and somebody waits: back-pressure. What is left at the end is closed or given back.
+// Threads: the core of its file. Outlived by its file.
+
+#include <corespun/io/detail/io_driver.hpp>
+
+#include <deque>
+
+namespace corespun::detail {
+
+class multishot_queue final : private sink {
+ public:
+  multishot_queue(file& f, op_code code, std::size_t limit) noexcept : file_(&f), code_(code), limit_(limit) {}
+  multishot_queue(const multishot_queue&) = delete;
+  multishot_queue& operator=(const multishot_queue&) = delete;
+  ~multishot_queue();
+
+  /// For await_suspend: true to stay suspended; false: the result is in the task's root.
+  [[nodiscard]] bool wait(std::coroutine_handle<> leaf, root& task);
+
+ private:
+  struct item {
+    int result;
+    std::uint32_t flags;
+  };
+  void completed(int result, std::uint32_t flags, bool final) noexcept override;
+  void arm();
+  static const wait_kind kind;
+
+  file* file_;
+  op* armed_ = nullptr;
+  root* waiter_ = nullptr;
+  std::deque<item> queue_;
+  op_code code_;
+  bool pausing_ = false;  // the end of the armed operation was asked for
+  std::size_t limit_;
+};
+
+}  // namespace corespun::detail

@@ -1,0 +1,42 @@
+#include <corespun/net/connect.hpp>
+
+#include <corespun/runtime/deadline.hpp>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace corespun {
+namespace {
+
+class [[nodiscard]] connect_awaiter : public detail::transfer_awaiter {
+ public:
+  connect_awaiter(detail::file& f, const address& to) noexcept
+      : transfer_awaiter(f, detail::op_code::connect, const_cast<sockaddr*>(to.native()), to.native_size(), false) {}
+  result<> await_resume() const noexcept {
+    if (outcome() < 0) return std::unexpected(detail::error_of(outcome()));
+    return {};
+  }
+};
+
+}  // namespace
+
+task<result<tcp_stream>> connect(address to, clock::duration limit) {
+  const int native = ::socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (native < 0) co_return std::unexpected(system_error_code(errno));
+  const int one = 1;
+  if (!to.is_unix()) ::setsockopt(native, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  result<fd> socket = fd::adopt(native);
+  if (!socket) {
+    ::close(native);
+    co_return std::unexpected(socket.error());
+  }
+  connect_awaiter attempt(socket->at(), to);
+  const result<> done = co_await with_timeout(limit, std::move(attempt));
+  if (!done) co_return std::unexpected(done.error());
+  co_return tcp_stream(std::move(*socket));
+}
+
+}  // namespace corespun

@@ -1,0 +1,206 @@
+#pragma once
+// serve: accepts connections on every core and runs a handler for each.
+//
+//   task<> handler(tcp_stream s) { … }
+//   result<> r = co_await serve(std::move(*tcp_listener::bind(address::any(8080))), handler);
+//
+// Invariants
+//   - Each core has a listener of its own on the same address; a connection stays on the core that accepted it.
+//   - At the limit of connections a core stops accepting; clients wait in the kernel's queue.
+//   - When no descriptor or memory is left, accepting pauses for 5 ms to 1 s, which is said once on stderr.
+//   - An exception from a handler ends that connection alone. It is reported on stderr, at most once a second per core.
+//   - When serve is cancelled, accepting ends at once; connections may go on for limits.grace, then they are stopped.
+//     serve returns after the last of them.
+// The handler is copied to each core and called there; what it refers to is shared between cores.
+
+#include <corespun/net/stream.hpp>
+#include <corespun/runtime/deadline.hpp>
+#include <corespun/runtime/event.hpp>
+#include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/sleep.hpp>
+#include <corespun/runtime/this_core.hpp>
+
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <system_error>
+#include <type_traits>
+
+namespace corespun {
+
+struct serve_limits {
+  serve_limits() {}
+  /// Connections at once over all cores, divided evenly; 0: no limit of its own.
+  unsigned max_connections = 0;
+  /// New connections per second over all cores; 0: no limit.
+  double max_accepts_per_second = 0;
+  /// How long connections may go on after serve was cancelled.
+  std::chrono::milliseconds grace{0};
+};
+
+namespace detail {
+
+/// The connections of one core: how many there may be, and who waits for room or for the last to leave.
+class crowd {
+ public:
+  explicit crowd(unsigned limit) noexcept : limit_(limit) {}
+  void enter() noexcept { ++inside_; }
+  void leave() noexcept;
+  [[nodiscard]] task<> room();
+  [[nodiscard]] task<> empty();
+
+ private:
+  unsigned limit_;  // 0: none
+  unsigned inside_ = 0;
+  std::optional<event> room_;   // somebody waits for inside_ < limit_
+  std::optional<event> empty_;  // somebody waits for inside_ == 0
+};
+
+/// When the next connection may be accepted.
+class pace {
+ public:
+  explicit pace(double per_second) noexcept;
+  [[nodiscard]] task<> next();
+  /// After an error that only time mends: 5 ms, doubled each time up to 1 s. Says so the first time.
+  [[nodiscard]] task<> pause(std::error_code error, const address& at);
+  void accepted() noexcept { pause_ = first_pause; }
+
+ private:
+  static constexpr std::chrono::milliseconds first_pause{5};
+  clock::duration distance_;
+  clock::time_point due_;
+  std::chrono::milliseconds pause_ = first_pause;
+  bool said_ = false;
+};
+
+/// Whether accept may work again in a while.
+[[nodiscard]] bool passes_with_time(std::error_code error) noexcept;
+/// Whether it was only that one connection.
+[[nodiscard]] bool died_in_queue(std::error_code error) noexcept;
+/// Says on stderr that a handler threw; call it inside the catch block.
+void report_handler_error() noexcept;
+
+/// Opens its event when it goes, also when its task is stopped.
+struct open_at_exit {
+  explicit open_at_exit(event& e) noexcept : opened(e) {}
+  open_at_exit(const open_at_exit&) = delete;
+  open_at_exit& operator=(const open_at_exit&) = delete;
+  ~open_at_exit() { opened.open(); }
+  event& opened;
+};
+
+template <typename Handler>
+class server_part {
+ public:
+  server_part(tcp_listener l, Handler h, serve_limits limits, unsigned cores)
+      : listener_(std::move(l)),
+        handler_(std::move(h)),
+        crowd_(limits.max_connections == 0 ? 0 : (limits.max_connections + cores - 1) / cores),
+        pace_(limits.max_accepts_per_second / cores),
+        grace_(limits.grace) {}
+
+  /// Accepts until cancelled; throws std::system_error for what time does not mend.
+  task<> run() {
+    // The connections live in a scope that a cancel does not reach, so that they can be given time.
+    auto body = [this](scope& s) -> task<> {
+      (void)s.spawn([this]() -> task<> {
+        auto all = hold_connections();
+        (void)co_await shield(clock::duration::max(), std::move(all));
+      });
+      co_await ready_.wait();
+      const open_at_exit no_more(closing_);
+      co_await accept_all();
+    };
+    co_await with_scope(std::move(body));
+  }
+
+ private:
+  task<> hold_connections() {
+    auto body = [this](scope& s) -> task<> {
+      connections_ = &s;
+      ready_.open();
+      co_await closing_.wait();
+      if (grace_ > grace_.zero()) (void)co_await with_timeout(grace_, crowd_.empty());
+      s.cancel();
+    };
+    co_await with_scope(std::move(body));
+  }
+
+  task<> accept_all() {
+    while (true) {
+      co_await crowd_.room();
+      co_await pace_.next();
+      result<tcp_stream> stream = co_await listener_.accept();
+      if (stream) {
+        pace_.accepted();
+        crowd_.enter();
+        (void)connections_->spawn(&server_part::one_connection, this, std::move(*stream));
+      } else if (passes_with_time(stream.error())) {
+        co_await pace_.pause(stream.error(), listener_.local_address());
+      } else if (!died_in_queue(stream.error())) {
+        throw std::system_error(stream.error(), "accept");
+      }
+    }
+  }
+
+  static task<> one_connection(server_part* self, tcp_stream stream) {
+    struct leaving {
+      explicit leaving(crowd& c) noexcept : from(c) {}
+      ~leaving() { from.leave(); }
+      crowd& from;
+    } const guard(self->crowd_);
+    try {
+      co_await self->handler_(std::move(stream));
+    } catch (...) {
+      report_handler_error();
+    }
+  }
+
+  tcp_listener listener_;
+  Handler handler_;
+  crowd crowd_;
+  pace pace_;
+  std::chrono::milliseconds grace_;
+  scope* connections_ = nullptr;
+  event ready_;
+  event closing_;
+};
+
+/// One core's part, from the descriptor that was made for it.
+template <typename Handler>
+task<> serve_here(int listening, Handler handler, serve_limits limits) {
+  result<tcp_listener> listener = tcp_listener::adopt(listening);
+  if (!listener) throw std::system_error(listener.error(), "adopt");
+  server_part<Handler> part(std::move(*listener), std::move(handler), limits, this_core::count());
+  co_await part.run();
+}
+
+}  // namespace detail
+
+/// Runs until cancelled. Errors: what makes listening or accepting impossible, on any core; then all cores have ended.
+template <typename Handler>
+[[nodiscard]] task<result<>> serve(tcp_listener listener, Handler handler, serve_limits limits = {}) {
+  static_assert(std::is_invocable_r_v<task<>, Handler&, tcp_stream>, "serve: the handler must be task<>(tcp_stream)");
+  std::error_code failed;
+  try {
+    auto body = [&](scope& s) -> task<> {
+      for (unsigned core = 0; core < this_core::count(); ++core) {
+        if (core == this_core::index()) continue;
+        const result<int> socket = listener.another_socket();
+        if (!socket) throw std::system_error(socket.error(), "listen");
+        (void)s.spawn_on(core, [fd = *socket, handler, limits]() mutable -> task<> {
+          return detail::serve_here<Handler>(fd, std::move(handler), limits);
+        });
+      }
+      detail::server_part<Handler> part(std::move(listener), std::move(handler), limits, this_core::count());
+      co_await part.run();
+    };
+    co_await with_scope(std::move(body));
+  } catch (const std::system_error& e) {
+    failed = e.code();
+  }
+  if (failed) co_return std::unexpected(failed);
+  co_return result<>{};
+}
+
+}  // namespace corespun

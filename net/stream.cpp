@@ -1,0 +1,236 @@
+#include <corespun/net/stream.hpp>
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <new>
+
+namespace corespun {
+namespace detail {
+
+op& recv_awaiter::fill(io_driver& d) const {
+  op& o = d.make_op(op_code::recv_lease, *file_);
+  o.buffers = file_->buffers;
+  return o;
+}
+
+bool recv_awaiter::take_from_queue(std::coroutine_handle<> leaf, root& task) {
+  begin_elsewhere(task);
+  return many_->wait(leaf, task);
+}
+
+result<lease> recv_awaiter::await_resume() const noexcept {
+  const int n = outcome();
+  if (n < 0) return std::unexpected(error_of(n));
+  io_driver& d = *file_->driver;
+  if ((flags() & flag_buffer) == 0) return lease();
+  const unsigned cls = (flags() & flag_large) != 0 ? 1 : 0;
+  return lease(d, d.pool().at(cls, flags() >> buffer_shift), static_cast<std::size_t>(n), flags());
+}
+
+parts_awaiter::parts_awaiter(file& f, std::span<iovec> parts) noexcept : file_(&f), message_{} {
+  message_.msg_iov = parts.data();
+  message_.msg_iovlen = parts.size();
+}
+
+op& parts_awaiter::fill(io_driver& d) {
+  op& o = d.make_op(op_code::send_parts, *file_);
+  o.address = &message_;
+  for (std::size_t i = 0; i < message_.msg_iovlen; ++i) o.length += message_.msg_iov[i].iov_len;
+  o.whole = true;
+  return o;
+}
+
+bool accept_awaiter::take_from_queue(std::coroutine_handle<> leaf, root& task) {
+  begin_elsewhere(task);
+  return many_->wait(leaf, task);
+}
+
+result<tcp_stream> accept_awaiter::await_resume() const {
+  const int n = outcome();
+  if (n < 0) return std::unexpected(error_of(n));
+  io_driver& d = *file_->driver;
+  return tcp_stream(fd(d.open_file(n, file::kind::socket, d.accepts_direct())));
+}
+
+}  // namespace detail
+
+// --- tcp_stream ---
+
+tcp_stream::tcp_stream() noexcept = default;
+tcp_stream::tcp_stream(fd socket) noexcept : socket_(std::move(socket)) {}
+tcp_stream::tcp_stream(tcp_stream&&) noexcept = default;
+// The queue goes before the socket that it refers to.
+tcp_stream& tcp_stream::operator=(tcp_stream&& other) noexcept {
+  many_ = std::move(other.many_);
+  socket_ = std::move(other.socket_);
+  return *this;
+}
+tcp_stream::~tcp_stream() = default;
+
+detail::whole_awaiter tcp_stream::shutdown_write() {
+  return {socket_.at(), detail::op_code::shutdown, nullptr, 0, false};
+}
+
+detail::close_awaiter tcp_stream::close() noexcept {
+  many_.reset();
+  return socket_.close();
+}
+
+void tcp_stream::set_multishot(bool on) {
+  detail::file& f = socket_.at();
+  if (!on) {
+    many_.reset();
+  } else if (!many_ && f.driver->multishot()) {
+    constexpr std::size_t ahead = 16;
+    many_ = std::make_unique<detail::multishot_queue>(f, detail::op_code::recv_lease, ahead);
+  }
+}
+
+result<> tcp_stream::set_option(int level, int name, int value) noexcept {
+  if (native_handle() < 0) return std::unexpected(make_error_code(errc::not_supported));
+  if (::setsockopt(native_handle(), level, name, &value, sizeof value) == 0) return {};
+  return std::unexpected(system_error_code(errno));
+}
+
+result<int> tcp_stream::option(int level, int name) const noexcept {
+  if (native_handle() < 0) return std::unexpected(make_error_code(errc::not_supported));
+  int value = 0;
+  socklen_t size = sizeof value;
+  if (::getsockopt(native_handle(), level, name, &value, &size) == 0) return value;
+  return std::unexpected(system_error_code(errno));
+}
+
+namespace {
+
+using name_call = int(int, sockaddr*, socklen_t*);
+
+result<address> name_of(int socket, name_call* call) {
+  if (socket < 0) return std::unexpected(make_error_code(errc::not_supported));
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  auto* const native = reinterpret_cast<sockaddr*>(&storage);
+  if (call(socket, native, &size) != 0) return std::unexpected(system_error_code(errno));
+  return address::from_native(native, size);
+}
+
+}  // namespace
+
+result<address> tcp_stream::local_address() const {
+  return name_of(native_handle(), [](int s, sockaddr* a, socklen_t* n) { return ::getsockname(s, a, n); });
+}
+result<address> tcp_stream::peer_address() const {
+  return name_of(native_handle(), [](int s, sockaddr* a, socklen_t* n) { return ::getpeername(s, a, n); });
+}
+
+// --- tcp_listener ---
+
+namespace {
+
+/// A descriptor on its way to an owner.
+class raw_fd {
+ public:
+  explicit raw_fd(int fd) noexcept : fd_(fd) {}
+  raw_fd(const raw_fd&) = delete;
+  raw_fd& operator=(const raw_fd&) = delete;
+  ~raw_fd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const noexcept { return fd_; }
+  int release() noexcept { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+std::unexpected<std::error_code> last_error() { return std::unexpected(system_error_code(errno)); }
+
+bool switch_on(int socket, int level, int name) {
+  const int one = 1;
+  return ::setsockopt(socket, level, name, &one, sizeof one) == 0;
+}
+
+/// A socket file that nobody listens on any more is in the way of bind(2).
+void remove_dead_socket_file(const address& at) {
+  const auto* const un = reinterpret_cast<const sockaddr_un*>(at.native());
+  struct stat s;
+  if (un->sun_path[0] == '\0' || ::lstat(un->sun_path, &s) != 0 || !S_ISSOCK(s.st_mode)) return;
+  const raw_fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (::connect(probe.get(), at.native(), at.native_size()) != 0 && errno == ECONNREFUSED) ::unlink(un->sun_path);
+}
+
+/// `shares`: the port is ours already, on another socket.
+result<int> listening_socket(const address& at, int backlog, bool shares) {
+  raw_fd socket(::socket(at.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (socket.get() < 0) return last_error();
+  if (at.is_unix()) {
+    remove_dead_socket_file(at);
+  } else {
+    // Connections inherit TCP_NODELAY from their listener.
+    if (!switch_on(socket.get(), SOL_SOCKET, SO_REUSEADDR)) return last_error();
+    if (!switch_on(socket.get(), IPPROTO_TCP, TCP_NODELAY)) return last_error();
+    if (shares && !switch_on(socket.get(), SOL_SOCKET, SO_REUSEPORT)) return last_error();
+  }
+  if (::bind(socket.get(), at.native(), at.native_size()) != 0) return last_error();
+  // Only now: the first socket has to fail where a foreign server already listens, even one that would share.
+  if (!at.is_unix() && !shares && !switch_on(socket.get(), SOL_SOCKET, SO_REUSEPORT)) return last_error();
+  if (::listen(socket.get(), backlog) != 0) return last_error();
+  return socket.release();
+}
+
+}  // namespace
+
+tcp_listener::tcp_listener(fd socket, const address& at, listen_options options)
+    : socket_(std::move(socket)), at_(at), options_(options) {
+  detail::file& f = socket_.at();
+  constexpr std::size_t ahead = 64;
+  if (options.multishot && f.driver->multishot()) {
+    many_ = std::make_unique<detail::multishot_queue>(f, detail::op_code::accept, ahead);
+  }
+}
+tcp_listener::tcp_listener(tcp_listener&&) noexcept = default;
+tcp_listener& tcp_listener::operator=(tcp_listener&& other) noexcept {
+  many_ = std::move(other.many_);
+  socket_ = std::move(other.socket_);
+  at_ = other.at_;
+  options_ = other.options_;
+  return *this;
+}
+tcp_listener::~tcp_listener() = default;
+
+result<tcp_listener> tcp_listener::bind(const address& at, listen_options options) {
+  const result<int> socket = listening_socket(at, options.backlog, false);
+  if (!socket) return std::unexpected(socket.error());
+  return adopt(*socket, options);
+}
+
+result<tcp_listener> tcp_listener::adopt(int listening, listen_options options) {
+  int listens = 0;
+  socklen_t size = sizeof listens;
+  if (::getsockopt(listening, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0) return last_error();
+  if (listens == 0) return std::unexpected(system_error_code(EINVAL));
+  const auto at = name_of(listening, [](int s, sockaddr* a, socklen_t* n) { return ::getsockname(s, a, n); });
+  if (!at) return std::unexpected(at.error());
+  ::fcntl(listening, F_SETFL, ::fcntl(listening, F_GETFL) | O_NONBLOCK);
+  result<fd> socket = fd::adopt(listening);
+  if (!socket) return std::unexpected(socket.error());
+  return tcp_listener(std::move(*socket), *at, options);
+}
+
+result<int> tcp_listener::another_socket() const {
+  if (!at_.is_unix()) return listening_socket(at_, options_.backlog, true);
+  const int copy = ::fcntl(socket_.native_handle(), F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) return last_error();
+  return copy;
+}
+
+detail::close_awaiter tcp_listener::close() noexcept {
+  many_.reset();
+  return socket_.close();
+}
+
+}  // namespace corespun

@@ -1,0 +1,176 @@
+#pragma once
+// tcp_stream: a connection, TCP or Unix. tcp_listener: where connections come from. connect: makes one.
+//
+//   while (true) {
+//     auto data = co_await stream.recv();            // result<lease>: bytes in a buffer of the core's pool
+//     if (!data || data->empty()) co_return;         // an error, or the peer has ended
+//     if (!co_await stream.write_all(data->text())) co_return;
+//   }
+//
+// Invariants
+//   - An idle connection holds no buffer: recv() takes one when data come.
+//   - TCP_NODELAY is on. Writing to a peer that is gone is EPIPE, never a signal.
+//   - One task reads and one writes at a time; they may be two.
+// Errors: the kernel's errno; errc::closed after close(). Threads: the core where it was made.
+// Cancel: what moved is delivered, see fd.hpp.
+
+#include <corespun/io/detail/multishot.hpp>
+#include <corespun/io/fd.hpp>
+#include <corespun/net/address.hpp>
+
+#include <sys/uio.h>
+
+#include <memory>
+#include <string_view>
+
+namespace corespun {
+namespace detail {
+
+class [[nodiscard]] recv_awaiter : public op_awaiter {
+ public:
+  recv_awaiter(file& f, multishot_queue* many) noexcept : file_(&f), many_(many) {}
+
+  template <typename Promise>
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
+    root& task = *self.promise().owner;
+    if (many_ != nullptr) return take_from_queue(self, task);
+    return begin(self, task, [this](io_driver& d) -> op& { return fill(d); });
+  }
+  result<lease> await_resume() const noexcept;
+
+ private:
+  [[nodiscard]] op& fill(io_driver& d) const;
+  [[nodiscard]] bool take_from_queue(std::coroutine_handle<> leaf, root& task);
+  file* file_;
+  multishot_queue* many_;
+};
+
+class [[nodiscard]] parts_awaiter : public op_awaiter {
+ public:
+  parts_awaiter(file& f, std::span<iovec> parts) noexcept;
+  template <typename Promise>
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
+    return begin(self, *self.promise().owner, [this](io_driver& d) -> op& { return fill(d); });
+  }
+  result<> await_resume() const noexcept {
+    if (outcome() < 0) return std::unexpected(error_of(outcome()));
+    return {};
+  }
+
+ private:
+  [[nodiscard]] op& fill(io_driver& d);
+  file* file_;
+  msghdr message_;
+};
+
+}  // namespace detail
+
+class tcp_stream {
+ public:
+  tcp_stream() noexcept;  ///< none
+  explicit tcp_stream(fd socket) noexcept;
+  tcp_stream(tcp_stream&&) noexcept;
+  tcp_stream& operator=(tcp_stream&&) noexcept;
+  /// Closes in the background.
+  ~tcp_stream();
+
+  /// Waits for data and leases them; an empty lease is the end of the stream. The buffers learn: a stream whose messages
+  /// fill the small ones gets large ones. When all buffers are leased, waits until one comes back.
+  [[nodiscard]] detail::recv_awaiter recv() { return {socket_.at(), many_.get()}; }
+
+  /// As in fd.hpp, into and from the caller's memory. Not while multishot is on, for reading.
+  [[nodiscard]] auto read_some(std::span<std::byte> buffer) { return socket_.read_some(buffer); }
+  [[nodiscard]] auto read_exactly(std::span<std::byte> buffer) { return socket_.read_exactly(buffer); }
+  [[nodiscard]] auto write_some(std::span<const std::byte> bytes) { return socket_.write_some(bytes); }
+  [[nodiscard]] auto write_all(std::span<const std::byte> bytes) { return socket_.write_all(bytes); }
+  [[nodiscard]] auto write_all(std::string_view text) { return socket_.write_all(std::as_bytes(std::span(text))); }
+  /// Writes all parts in order. The array `parts` is used up; it and the bytes stay valid until the await returns.
+  [[nodiscard]] detail::parts_awaiter write_all(std::span<iovec> parts) { return {socket_.at(), parts}; }
+
+  /// Ends the writing side; the peer reads the end after all that was written. Reading goes on.
+  [[nodiscard]] detail::whole_awaiter shutdown_write();
+
+  /// Cancels what is in flight, awaits it, closes. Unread data make the kernel reset the connection: read to the end first
+  /// where the last written bytes matter.
+  [[nodiscard]] detail::close_awaiter close() noexcept;
+
+  /// With io_uring: keeps one receive armed that serves many messages, at most 16 buffers ahead of recv(). Saves a submission
+  /// per message; the connection stays on this core for good. Elsewhere it changes nothing.
+  void set_multishot(bool on);
+
+  /// setsockopt(2), for example set_option(SOL_SOCKET, SO_KEEPALIVE, 1). Errors: errc::not_supported for a direct descriptor.
+  [[nodiscard]] result<> set_option(int level, int name, int value) noexcept;
+  [[nodiscard]] result<int> option(int level, int name) const noexcept;
+
+  [[nodiscard]] result<address> local_address() const;
+  [[nodiscard]] result<address> peer_address() const;
+
+  [[nodiscard]] bool valid() const noexcept { return socket_.valid(); }
+  [[nodiscard]] int native_handle() const noexcept { return socket_.native_handle(); }
+
+ private:
+  fd socket_;
+  std::unique_ptr<detail::multishot_queue> many_;
+};
+
+namespace detail {
+
+class [[nodiscard]] accept_awaiter : public op_awaiter {
+ public:
+  accept_awaiter(file& f, multishot_queue* many) noexcept : file_(&f), many_(many) {}
+  template <typename Promise>
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
+    root& task = *self.promise().owner;
+    if (many_ != nullptr) return take_from_queue(self, task);
+    return begin(self, task, [this](io_driver& d) -> op& { return d.make_op(op_code::accept, *file_); });
+  }
+  result<tcp_stream> await_resume() const;
+
+ private:
+  [[nodiscard]] bool take_from_queue(std::coroutine_handle<> leaf, root& task);
+  file* file_;
+  multishot_queue* many_;
+};
+
+}  // namespace detail
+
+struct listen_options {
+  listen_options() {}
+  /// Connections that wait for accept(); the kernel's net.core.somaxconn is the upper bound.
+  int backlog = 4096;
+  /// With io_uring: one armed accept that serves many connections, at most 64 ahead of accept(). Elsewhere nothing.
+  bool multishot = false;
+};
+
+class tcp_listener {
+ public:
+  /// Listens on the address; a Unix path that is left over from a dead server is replaced.
+  /// Errors: EADDRINUSE even if the other listener would share the port; EACCES, EADDRNOTAVAIL.
+  [[nodiscard]] static result<tcp_listener> bind(const address& at, listen_options options = {});
+  /// Takes over a descriptor that listens already, from a parent process or from another_socket().
+  /// Errors: EINVAL if it does not listen; then it is still the caller's.
+  [[nodiscard]] static result<tcp_listener> adopt(int listening, listen_options options = {});
+  /// A further descriptor that listens on the same address, for adopt() on another core: the kernel spreads connections
+  /// over the listeners of a port (SO_REUSEPORT); a Unix socket is shared. The caller owns it.
+  [[nodiscard]] result<int> another_socket() const;
+
+  tcp_listener(tcp_listener&&) noexcept;
+  tcp_listener& operator=(tcp_listener&&) noexcept;
+  ~tcp_listener();
+
+  /// The next connection. Errors: EMFILE and the like; connections that died meanwhile are passed over.
+  /// Cancel: a connection that was accepted is delivered, or stays for the next accept().
+  [[nodiscard]] detail::accept_awaiter accept() { return {socket_.at(), many_.get()}; }
+
+  [[nodiscard]] const address& local_address() const noexcept { return at_; }
+  [[nodiscard]] detail::close_awaiter close() noexcept;
+
+ private:
+  tcp_listener(fd socket, const address& at, listen_options options);
+  fd socket_;
+  address at_;
+  listen_options options_;
+  std::unique_ptr<detail::multishot_queue> many_;
+};
+
+}  // namespace corespun
