@@ -1,0 +1,71 @@
+// echo: sends back what it receives, on all cores. What perf/ measures.
+
+#include "server.hpp"
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+using namespace corespun;
+
+struct counters {
+  alignas(64) std::atomic<std::uint64_t> requests{0};
+  std::atomic<std::uint64_t> connections{0};
+  std::atomic<std::uint64_t> system_calls{0};
+};
+
+// Each core writes its own counters only.
+void count(std::atomic<std::uint64_t>& counter) {
+  counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+task<> echo(tcp_stream stream, std::vector<counters>& all) {
+  counters& mine = all[this_core::index()];  // a connection stays on its core
+  count(mine.connections);
+  while (true) {
+    result<lease> data = co_await stream.recv();
+    if (!data || data->empty()) break;
+    result<> sent = co_await stream.write_all(data->bytes());
+    if (!sent) break;
+    count(mine.requests);
+  }
+}
+
+task<> print_stats(std::shared_ptr<std::vector<counters>> all, bool wanted) {
+  if (!wanted) co_return;
+  std::uint64_t requests = 0;
+  std::uint64_t connections = 0;
+  std::uint64_t system_calls = 0;
+  auto ask_all = [&](scope& s) -> task<> {
+    for (unsigned core = 0; core < this_core::count(); ++core) {
+      (void)s.spawn_on(core, [&mine = (*all)[core]]() -> task<> {
+        mine.system_calls = this_core_io().system_calls;
+        co_return;
+      });
+    }
+    co_return;
+  };
+  co_await with_scope(ask_all);
+  for (const counters& c : *all) {
+    requests += c.requests;
+    connections += c.connections;
+    system_calls += c.system_calls;
+  }
+  std::printf("{\"requests\":%llu,\"connections\":%llu,\"syscalls\":%llu,\"driver\":\"%s\"}\n",
+              static_cast<unsigned long long>(requests), static_cast<unsigned long long>(connections),
+              static_cast<unsigned long long>(system_calls), this_core::driver_name());
+}
+
+int main(int argc, char** argv) {
+  const example::server_options settings = example::parse(argc, argv, "echoes what it receives");
+  options o;
+  o.cores = settings.cores;
+  auto start = [&](scope& s) -> task<int> {
+    // Kept alive by the scope's exit handler; the scope outlives all connections.
+    const auto all = std::make_shared<std::vector<counters>>(this_core::count());
+    s.on_exit([all, stats = settings.stats]() -> task<> { return print_stats(all, stats); });
+    auto handler = [all](tcp_stream stream) { return echo(std::move(stream), *all); };
+    co_return co_await example::listen_and_serve(settings.port, handler);
+  };
+  return run(start, o);
+}
