@@ -1,0 +1,163 @@
+"""What the bench scripts share: servers, the load generator, the machine, tables and raw results."""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import re
+import select
+import signal
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OUT = ROOT / "perf" / "out"
+
+
+def fail(what, why, now):
+    sys.exit(f"{pathlib.Path(sys.argv[0]).name}: {what}\n  why: {why}\n  now: {now}")
+
+
+def parser(description):
+    """An ArgumentParser with the options that all scripts have."""
+    result = argparse.ArgumentParser(description=description)
+    result.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release",
+                        help="folder of the build to measure (build/release)")
+    result.add_argument("--size", type=int, default=64, help="bytes of a message (64)")
+    result.add_argument("--pipeline", type=int, default=1, help="messages under way on each (1)")
+    return result
+
+
+def program(build, path):
+    """The path of a built program."""
+    found = build / path
+    if not found.is_file():
+        fail(f"there is no {found}", "it has not been built", "./dev build release")
+    return found
+
+
+class Server:
+    """A server process that prints `listening on ADDRESS:PORT (DRIVER, N cores)` and ends at
+    SIGTERM, printing a line of JSON. As a context manager it is killed if it is still there."""
+
+    START_S = 10
+    STOP_S = 15
+
+    def __init__(self, command, driver=None, cpus=None):
+        """driver: which one it must use; cpus: where it may run."""
+        self.command = [str(word) for word in command]
+        environment = dict(os.environ, **({"CORESPUN_DRIVER": driver} if driver else {}))
+        pin = (lambda: os.sched_setaffinity(0, cpus)) if cpus else None
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True,
+                                        env=environment, preexec_fn=pin)
+        self.pid = self.process.pid
+        try:
+            self._read_first_line(driver)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _read_first_line(self, driver):
+        ready, _, _ = select.select([self.process.stdout], [], [], self.START_S)
+        line = self.process.stdout.readline() if ready else ""
+        match = re.match(r"listening on (\S+):(\d+) \((\w+), (\d+) cores?\)", line)
+        if not match:
+            fail(f"{self.command[0]} did not start",
+                 f"its first line within {self.START_S} s was {line!r}",
+                 f"run it by hand: {' '.join(self.command)}")
+        self.address, self.port = match[1], int(match[2])
+        self.driver, self.cores = match[3], int(match[4])
+        if driver and self.driver != driver:
+            fail(f"{self.command[0]} runs on {self.driver}, not on {driver}",
+                 "the driver may be forbidden here", "see its messages above")
+
+    def stop(self):
+        """Asks it to end; returns the figures it prints. Fails if it does not end by itself."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            output, _ = self.process.communicate(timeout=self.STOP_S)
+        except subprocess.TimeoutExpired:
+            fail(f"{self.command[0]} did not end within {self.STOP_S} s after SIGTERM",
+                 "tasks or connections may hang", "attach a debugger before that, or read its log")
+        if self.process.returncode != 0:
+            fail(f"{self.command[0]} ended with status {self.process.returncode}",
+                 "see its messages above", f"run it by hand: {' '.join(self.command)}")
+        try:
+            return json.loads(output.strip().splitlines()[-1])
+        except (IndexError, ValueError):
+            fail(f"{self.command[0]} printed no figures at its end", f"its output was {output!r}",
+                 "check its --stats")
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+
+def load(build, server, *, quiet=False, **options):
+    """Runs the load generator against the server; returns its JSON object (perf/load/report.cpp)."""
+    host = "127.0.0.1" if server.address == "0.0.0.0" else server.address
+    options = {"host": host, "port": server.port, "server-pid": server.pid,
+               **{name.replace("_", "-"): value for name, value in options.items()}}
+    command = [str(program(build, "perf/load")), "--json"]
+    for name, value in options.items():
+        command += [f"--{name}", str(value)]
+    errors = subprocess.PIPE if quiet else None
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, text=True, check=False)
+    if done.returncode != 0:
+        fail("the load generator saw errors", (done.stderr or "see above").strip(),
+             f"run it by hand: {' '.join(command)}")
+    return json.loads(done.stdout)
+
+
+def machine(build):
+    """What a figure must be read with: processor, kernel, compiler."""
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        model = re.search(r"model name\s*: (.*)", info.read())
+    cache = build / "CMakeCache.txt"
+    text = cache.read_text(encoding="utf-8") if cache.is_file() else ""
+
+    def cached(name):
+        match = re.search(rf"^{name}:\w+=(.+)$", text, re.MULTILINE)
+        return match[1] if match else None
+
+    compiler = "unknown"
+    if path := cached("CMAKE_CXX_COMPILER"):
+        version = subprocess.run([path, "--version"], stdout=subprocess.PIPE, text=True, check=False)
+        compiler = (version.stdout.splitlines() or [path])[0]
+    with open("/proc/sys/net/ipv4/tcp_congestion_control", encoding="utf-8") as control:
+        congestion = control.read().strip()
+    return {"processor": model[1] if model else platform.processor(), "cpus": os.cpu_count(),
+            "kernel": platform.release(), "congestion_control": congestion, "compiler": compiler,
+            "build_type": cached("CMAKE_BUILD_TYPE") or "unknown"}
+
+
+def print_machine(m):
+    print(f"{m['processor']}, {m['cpus']} CPUs; Linux {m['kernel']}, {m['congestion_control']}; "
+          f"{m['compiler']}, {m['build_type']}")
+
+
+def print_table(head, rows):
+    """Columns as wide as their longest cell; the first one is flush left, the others right."""
+    cells = [[str(cell) for cell in row] for row in [head, *rows]]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    for row in cells:
+        first, *others = zip(row, widths)
+        print("  ".join([first[0].ljust(first[1])] + [cell.rjust(w) for cell, w in others]).rstrip())
+
+
+def save(name, results):
+    """Keeps raw results as perf/out/NAME-TIME.json; the folder keeps itself out of git."""
+    OUT.mkdir(exist_ok=True)
+    (OUT / ".gitignore").write_text("*\n", encoding="utf-8")
+    path = OUT / f"{name}-{datetime.datetime.now():%Y%m%d-%H%M%S}.json"
+    path.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    print(f"\nraw results: {path.relative_to(ROOT)}")

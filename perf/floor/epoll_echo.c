@@ -1,0 +1,161 @@
+// The floor for servers on epoll: the fastest echo we know how to write with it by hand, on one
+// thread. Others are measured against it, so it takes part in no abstraction.
+//
+// Method
+//   - Edge-triggered, both directions registered once at accept: no epoll_ctl afterwards.
+//   - One receive buffer for all connections, which therefore stays in the cache. Bytes are sent
+//     from it at once; only what a full socket refuses is copied to the connection.
+//   - A receive that does not fill the buffer has emptied the socket: the call that would return
+//     EAGAIN is left out. What arrives later raises a further edge; an end that came together with
+//     the bytes raises none, so EPOLLRDHUP in the event makes the loop read on.
+//   - A connection whose peer does not read is not read either, until the rest has been sent.
+// A peer that sends without a pause keeps the loop until its socket is empty.
+
+#define _GNU_SOURCE 1
+#include <sys/epoll.h>
+
+#include "floor.h"
+
+enum { max_events = 512 };
+
+struct connection {
+  char* rest;  // bytes received but refused by the socket; NULL if none
+  size_t rest_sent;
+  size_t rest_bytes;
+};
+
+static struct options opt = {
+    .name = "epoll_echo", .host = "127.0.0.1", .cpu = -1, .buffers = 1, .buffer_bytes = 65536};
+static struct counters count;
+static struct connection* connections;  // by descriptor
+static char* buffer;
+static int epoll_fd;
+static int listener;
+static bool accept_again;  // out of descriptors; tried again each turn
+
+static void end_connection(int fd) {
+  free(connections[fd].rest);
+  connections[fd] = (struct connection){0};
+  ++count.syscalls;
+  close(fd);
+}
+
+static void accept_all(void) {
+  for (;;) {
+    ++count.syscalls;
+    const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      const bool out_of_descriptors = errno != EAGAIN;
+      if (out_of_descriptors && !accept_again) say_out_of_descriptors(&opt);
+      accept_again = out_of_descriptors;
+      return;
+    }
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.fd = fd};
+    ++count.syscalls;
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
+      end_connection(fd);
+      continue;
+    }
+    ++count.connections;
+  }
+}
+
+/// Sends without waiting. Returns the bytes sent, which are fewer than asked for if the socket is
+/// full, or -1 if the connection is broken.
+static ssize_t send_some(int fd, const char* data, size_t bytes) {
+  size_t sent = 0;
+  while (sent < bytes) {
+    ++count.syscalls;
+    const ssize_t n = send(fd, data + sent, bytes - sent, MSG_NOSIGNAL);
+    if (n >= 0) {
+      sent += (size_t)n;
+    } else if (errno == EAGAIN) {
+      break;
+    } else if (errno != EINTR) {
+      return -1;
+    }
+  }
+  return (ssize_t)sent;
+}
+
+/// Keeps what the socket refused. Returns false if there is no memory for it.
+static bool keep_rest(struct connection* c, const char* data, size_t bytes) {
+  c->rest = malloc(bytes);
+  if (!c->rest) return false;
+  memcpy(c->rest, data, bytes);
+  c->rest_sent = 0;
+  c->rest_bytes = bytes;
+  return true;
+}
+
+/// Sends what was kept. Returns 1 if nothing is left, 0 if the socket is full, -1 if it is broken.
+static int send_rest(int fd, struct connection* c) {
+  const ssize_t n = send_some(fd, c->rest + c->rest_sent, c->rest_bytes - c->rest_sent);
+  if (n < 0) return -1;
+  c->rest_sent += (size_t)n;
+  if (c->rest_sent < c->rest_bytes) return 0;
+  free(c->rest);
+  c->rest = NULL;
+  return 1;
+}
+
+/// Returns false if the connection is to be closed.
+static bool serve(int fd, uint32_t events) {
+  const bool ending = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+  struct connection* c = &connections[fd];
+  if (c->rest) {
+    const int state = send_rest(fd, c);
+    if (state <= 0) return state == 0;
+  }
+  for (;;) {
+    ++count.syscalls;
+    const ssize_t n = recv(fd, buffer, opt.buffer_bytes, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno == EAGAIN;
+    if (n == 0) return false;  // the peer has sent all, and all has been sent back
+    ++count.requests;
+    const ssize_t sent = send_some(fd, buffer, (size_t)n);
+    if (sent < 0) return false;
+    if (sent < n) return keep_rest(c, buffer + sent, (size_t)(n - sent));
+    if ((size_t)n < opt.buffer_bytes && !ending) return true;
+  }
+}
+
+int main(int argc, char** argv) {
+  parse_options(&opt, argc, argv);
+  connections = calloc(raise_descriptor_limit(&opt), sizeof *connections);
+  buffer = aligned_alloc(4096, (opt.buffer_bytes + 4095) & ~(size_t)4095);
+  if (!connections || !buffer) die(&opt, "ask for a smaller --buffer-size", "allocating");
+  pin(&opt);
+  const int signals = open_stop_signals(&opt);
+  listener = open_listener(&opt, SOCK_NONBLOCK);
+  epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_fd < 0) die(&opt, unexpected, "epoll_create1");
+  epoll_ctl(epoll_fd, EPOLL_CTL_ADD, signals,
+            &(struct epoll_event){.events = EPOLLIN, .data.fd = signals});
+  epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener,
+            &(struct epoll_event){.events = EPOLLIN | EPOLLET, .data.fd = listener});
+  print_listening(&opt, listener, "epoll");
+
+  static struct epoll_event events[max_events];
+  for (bool stop = false; !stop;) {
+    ++count.syscalls;
+    const int n = epoll_wait(epoll_fd, events, max_events, -1);
+    if (n < 0 && errno != EINTR) die(&opt, unexpected, "epoll_wait");
+    for (int i = 0; i < n; ++i) {
+      const int fd = events[i].data.fd;
+      if (fd == listener) {
+        accept_all();
+      } else if (fd == signals) {
+        stop = true;
+      } else if (connections[fd].rest ||  // EPOLLOUT alone: a socket's first edge
+                 events[i].events & ~(uint32_t)EPOLLOUT) {
+        if (!serve(fd, events[i].events)) end_connection(fd);
+      }
+    }
+    if (accept_again) accept_all();
+  }
+  print_stats(&opt, &count, "epoll");
+  return 0;
+}

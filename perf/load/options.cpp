@@ -1,0 +1,209 @@
+#include "options.hpp"
+
+#include <arpa/inet.h>
+#include <getopt.h>
+#include <sched.h>
+#include <sys/resource.h>
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <string_view>
+
+#include "shared.hpp"
+
+namespace load {
+namespace {
+
+constexpr unsigned most_addresses = 16;
+constexpr unsigned reserved_descriptors = 16;
+
+constexpr const char* help =
+    R"(usage: load --port N [options]
+Measures a TCP echo server in a closed loop: each connection sends a message when an earlier one
+has come back, and checks every byte. Only a server that answers is loaded: latencies under a
+fixed rate of arrivals would be longer.
+
+  --host ADDRESS      where the server listens (127.0.0.1)
+  --port N            and its port
+  --addresses K       connect from K source addresses, 127.0.0.1 and up, since each has only some
+                      28,000 ports towards one server (as many as are needed, at most 16)
+  --connections N     in all processes together (100)
+  --processes P       processes that share the connections; descriptors are limited in each (1)
+  --connecting N      most connections at once that wait for their first echo, so that the
+                      server's queue of connections to accept does not overflow (128)
+  --size BYTES        of a message (64)
+  --pipeline D        messages under way on each connection (1)
+  --active PERCENT    share of the connections that send; the others idle after one echo (100)
+  --warmup S          seconds before the measurement (0.5)
+  --seconds S         of measurement (3)
+  --timeout S         for a single message, and for a connection and its first echo (10)
+  --cpu LIST          pin the processes to these CPUs in turn, as in 1 or 0,2-3
+  --server-pid PID    also measure this process: CPU time and memory
+  --json              one JSON object on stdout instead of text; report.cpp documents it
+  --help
+
+Status 0: no errors. 1: not measured, see stderr. 2: measured, but some requests failed.
+)";
+
+template <class T>
+T number(const char* option, std::string_view text, T least, T most) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value < least || value > most) {
+    std::string range = "from " + std::to_string(least) + " to " + std::to_string(most);
+    die("--" + std::string(option) + " '" + std::string(text) + "' is not a number " + range,
+        "see --help");
+  }
+  return value;
+}
+
+std::vector<int> cpu_list(const char* option, std::string_view text) {
+  std::vector<int> cpus;
+  while (!text.empty()) {
+    const auto part = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(part.size() + 1, text.size()));
+    const auto dash = part.find('-');
+    const int first = number(option, part.substr(0, dash), 0, CPU_SETSIZE - 1);
+    const int last =
+        dash == part.npos ? first : number(option, part.substr(dash + 1), first, CPU_SETSIZE - 1);
+    for (int cpu = first; cpu <= last; ++cpu) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+/// Source ports towards one destination address and port.
+unsigned source_ports() {
+  unsigned first = 32768, last = 60999;
+  std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> first >> last;
+  return last - first + 1;
+}
+
+void settle_addresses(options& o) {
+  if (inet_pton(AF_INET, o.host.c_str(), &o.destination) != 1)
+    die("--host '" + o.host + "' is not an IPv4 address", "use one such as 127.0.0.1");
+  const bool loopback = ntohl(o.destination.s_addr) >> 24 == 127;
+  const unsigned ports = source_ports();
+  // The kernel looks for a free port among every second one first, and the search grows long when
+  // most of those are taken. A quarter of all keeps it short.
+  const unsigned comfortable = ports / 4;
+  const unsigned asked = o.addresses;
+  if (asked == 0) {
+    const unsigned useful = (o.connections + comfortable - 1) / comfortable;
+    o.addresses = loopback ? std::min(useful, most_addresses) : 1;
+  }
+  if (o.addresses > 1 && !loopback)
+    die("--addresses " + std::to_string(asked) + " towards " + o.host +
+            ": only loopback can be reached from several addresses",
+        "leave --addresses out");
+  if (o.connections > std::uint64_t{o.addresses} * ports) {
+    die(std::to_string(o.connections) + " connections, but only " + std::to_string(ports) +
+            " source ports on each of " + std::to_string(o.addresses) + " source addresses",
+        asked == 0 ? "widen net.ipv4.ip_local_port_range" : "raise --addresses");
+  }
+}
+
+void settle_descriptors(const options& o) {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  const rlim_t each = (o.connections + o.processes - 1) / o.processes;
+  if (each + reserved_descriptors <= limit.rlim_cur) return;
+  const rlim_t room =
+      limit.rlim_cur > reserved_descriptors ? limit.rlim_cur - reserved_descriptors : 0;
+  die(std::to_string(each) + " connections in each of " + std::to_string(o.processes) +
+          " processes, but a process may open " + std::to_string(limit.rlim_cur) +
+          " descriptors (hard limit, RLIMIT_NOFILE)",
+      room == 0 ? "raise the hard limit"
+                : "use --processes " + std::to_string((o.connections + room - 1) / room));
+}
+
+}  // namespace
+
+void die(const std::string& what, const std::string& now) {
+  std::fprintf(stderr, "load: %s\n  now: %s\n", what.c_str(), now.c_str());
+  std::exit(1);
+}
+
+options parse_options(int argc, char** argv) {
+  static const option known[] = {{"host", 1, nullptr, 'h'},      {"port", 1, nullptr, 'p'},
+                                 {"addresses", 1, nullptr, 'a'}, {"connections", 1, nullptr, 'c'},
+                                 {"processes", 1, nullptr, 'P'}, {"connecting", 1, nullptr, 'C'},
+                                 {"size", 1, nullptr, 's'},      {"pipeline", 1, nullptr, 'd'},
+                                 {"active", 1, nullptr, 'A'},    {"warmup", 1, nullptr, 'w'},
+                                 {"seconds", 1, nullptr, 'S'},   {"timeout", 1, nullptr, 't'},
+                                 {"cpu", 1, nullptr, 'u'},       {"server-pid", 1, nullptr, 'v'},
+                                 {"json", 0, nullptr, 'j'},      {"help", 0, nullptr, 'H'},
+                                 {nullptr, 0, nullptr, 0}};
+  constexpr unsigned many = 1'000'000;
+  constexpr double hour = 3600;
+  options o;
+  int at = 0;
+  for (int c; (c = getopt_long(argc, argv, "", known, &at)) != -1;) {
+    const char* name = known[at].name;
+    switch (c) {
+      case 'h':
+        o.host = optarg;
+        break;
+      case 'p':
+        o.port = number<std::uint16_t>(name, optarg, 1, 65535);
+        break;
+      case 'a':
+        o.addresses = number(name, optarg, 1u, most_addresses);
+        break;
+      case 'c':
+        o.connections = number(name, optarg, 1u, many);
+        break;
+      case 'P':
+        o.processes = number(name, optarg, 1u, most_processes);
+        break;
+      case 'C':
+        o.connecting = number(name, optarg, 1u, many);
+        break;
+      case 's':
+        o.size_bytes = number<std::uint64_t>(name, optarg, 1, 1u << 30);
+        break;
+      case 'd':
+        o.pipeline = number(name, optarg, 1u, 4096u);
+        break;
+      case 'A':
+        o.active_percent = number(name, optarg, 0u, 100u);
+        break;
+      case 'w':
+        o.warm_up = seconds(number(name, optarg, 0.0, hour));
+        break;
+      case 'S':
+        o.measured = seconds(number(name, optarg, 0.01, hour));
+        break;
+      case 't':
+        o.timeout = seconds(number(name, optarg, 0.01, hour));
+        break;
+      case 'u':
+        o.cpus = cpu_list(name, optarg);
+        break;
+      case 'v':
+        o.server = number<pid_t>(name, optarg, 1, std::numeric_limits<pid_t>::max());
+        break;
+      case 'j':
+        o.json = true;
+        break;
+      case 'H':
+        std::fputs(help, stdout);
+        std::exit(0);
+      default:
+        die("the options cannot be read", "see --help");
+    }
+  }
+  if (optind < argc) die("'" + std::string(argv[optind]) + "' is not an option", "see --help");
+  if (o.port == 0) die("no port to connect to", "give the server's port by --port");
+  o.processes = std::min(o.processes, o.connections);
+  settle_addresses(o);
+  settle_descriptors(o);
+  return o;
+}
+
+}  // namespace load

@@ -1,0 +1,42 @@
+#pragma once
+// The command line of the load generator: what can be asked for, its defaults and its checks.
+
+#include <netinet/in.h>
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace load {
+
+using seconds = std::chrono::duration<double>;
+
+struct options {
+  std::string host = "127.0.0.1";
+  in_addr destination{};  // `host`
+  unsigned addresses = 0;  // source addresses, 127.0.0.1 and up; with 1 the kernel chooses
+  std::uint16_t port = 0;
+  unsigned processes = 1;
+  unsigned connections = 100;
+  unsigned connecting = 128;  // most connections at once that wait for their first echo
+  std::uint64_t size_bytes = 64;
+  unsigned pipeline = 1;
+  unsigned active_percent = 100;
+  seconds warm_up{0.5};
+  seconds measured{3};
+  seconds timeout{10};
+  std::vector<int> cpus;  // process i is pinned to cpus[i % cpus.size()], unless it is empty
+  std::optional<pid_t> server;
+  bool json = false;
+};
+
+/// Errors: what cannot be met ends the process by die(). --help ends it with status 0.
+[[nodiscard]] options parse_options(int argc, char** argv);
+
+/// Writes what happened and what can be done about it to stderr; ends the process with status 1.
+[[noreturn]] void die(const std::string& what, const std::string& now);
+
+}  // namespace load

@@ -1,0 +1,130 @@
+// The JSON object, one line. Times of messages are in µs.
+//
+//   connections, processes, addresses, size, pipeline, active_percent   as asked for
+//   seconds             length of the measured window
+//   requests            echoes in the window; requests_per_second
+//   requests_total      echoes from first to last: the first one of each connection, warm-up and
+//                       drain included. To be compared with the server's own counts.
+//   latency_us          {p50, p99, p999, max} of messages that came back in the window
+//   connect_seconds     until all connections had their first echo
+//   connect_us          {p50, p99, p999, max} from connect() to the first echo
+//   errors              {refused, reset, timeout, short, mismatch, other}: connections lost
+//   load_cpu            CPUs' worth of time the load generator took, 1.0 being one whole CPU
+//   server              only with --server-pid; a value is null if the process had ended
+//     cpu_us_per_request        CPU time of all its threads in the window per request
+//     cpu                       as load_cpu
+//     rss_before_bytes, rss_idle_bytes, rss_after_bytes
+//                               resident memory before the first connection; with all of them, each
+//                               after one echo; after the window
+//     rss_bytes_per_connection  (idle - before) / connections
+
+#include "report.hpp"
+
+#include <cstdio>
+#include <numeric>
+
+namespace load {
+namespace {
+
+double us(std::uint64_t ns) { return static_cast<double>(ns) / 1e3; }
+
+/// A value in JSON, or null.
+std::string json(std::optional<double> value, int digits) {
+  if (!value) return "null";
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%.*f", digits, *value);
+  return text.data();
+}
+
+std::string json(const histogram& h) {
+  return "{\"p50\":" + json(us(h.quantile_ns(0.5)), 1) +
+         ",\"p99\":" + json(us(h.quantile_ns(0.99)), 1) +
+         ",\"p999\":" + json(us(h.quantile_ns(0.999)), 1) + ",\"max\":" + json(us(h.max_ns()), 1) +
+         "}";
+}
+
+double cpus(std::uint64_t cpu_ns, const report& r) {
+  return static_cast<double>(cpu_ns) / 1e9 / r.window_s;
+}
+
+std::optional<double> server_us_per_request(const report& r) {
+  if (!r.server.cpu_ns || r.requests == 0) return {};
+  return us(*r.server.cpu_ns) / static_cast<double>(r.requests);
+}
+
+std::optional<double> bytes_per_connection(const options& o, const server_report& s) {
+  if (!s.rss_before_bytes || !s.rss_idle_bytes) return {};
+  return (static_cast<double>(*s.rss_idle_bytes) - static_cast<double>(*s.rss_before_bytes)) /
+         o.connections;
+}
+
+std::string server_json(const options& o, const report& r) {
+  const server_report& s = r.server;
+  std::optional<double> cpu;
+  if (s.cpu_ns) cpu = cpus(*s.cpu_ns, r);
+  return "{\"cpu_us_per_request\":" + json(server_us_per_request(r), 4) +
+         ",\"cpu\":" + json(cpu, 4) + ",\"rss_before_bytes\":" + json(s.rss_before_bytes, 0) +
+         ",\"rss_idle_bytes\":" + json(s.rss_idle_bytes, 0) +
+         ",\"rss_after_bytes\":" + json(s.rss_after_bytes, 0) +
+         ",\"rss_bytes_per_connection\":" + json(bytes_per_connection(o, s), 1) + "}";
+}
+
+void print_latency(const char* name, const histogram& h) {
+  std::printf("  %-12s p50 %.1f µs, p99 %.1f µs, p99.9 %.1f µs, max %.1f µs\n", name,
+              us(h.quantile_ns(0.5)), us(h.quantile_ns(0.99)), us(h.quantile_ns(0.999)),
+              us(h.max_ns()));
+}
+
+void print_server(const options& o, const report& r) {
+  const server_report& s = r.server;
+  constexpr double mib = 1 << 20;
+  if (const auto each = server_us_per_request(r))
+    std::printf("  %-12s %.3f µs of CPU time per request, %.2f CPUs\n", "server", *each,
+                cpus(*s.cpu_ns, r));
+  if (const auto each = bytes_per_connection(o, s))
+    std::printf("  %-12s %.1f MiB resident, %.1f MiB with all connections idle: %.0f bytes each\n",
+                "", static_cast<double>(*s.rss_before_bytes) / mib,
+                static_cast<double>(*s.rss_idle_bytes) / mib, *each);
+}
+
+}  // namespace
+
+void print_json(const options& o, const report& r) {
+  std::string errors;
+  for (std::size_t i = 0; i < failure_kinds; ++i)
+    errors +=
+        (i ? ",\"" : "\"") + std::string(failure_names[i]) + "\":" + std::to_string(r.failures[i]);
+  std::printf(
+      "{\"connections\":%u,\"processes\":%u,\"addresses\":%u,\"size\":%llu,\"pipeline\":%u,"
+      "\"active_percent\":%u,\"seconds\":%.4f,\"requests\":%llu,\"requests_per_second\":%.1f,"
+      "\"requests_total\":%llu,\"latency_us\":%s,\"connect_seconds\":%.4f,\"connect_us\":%s,"
+      "\"errors\":{%s},\"load_cpu\":%.4f",
+      o.connections, o.processes, o.addresses, static_cast<unsigned long long>(o.size_bytes),
+      o.pipeline, o.active_percent, r.window_s, static_cast<unsigned long long>(r.requests),
+      static_cast<double>(r.requests) / r.window_s,
+      static_cast<unsigned long long>(r.requests_total), json(r.latency).c_str(), r.connect_s,
+      json(r.connect).c_str(), errors.c_str(), cpus(r.own_cpu_ns, r));
+  if (o.server) std::printf(",\"server\":%s", server_json(o, r).c_str());
+  std::puts("}");
+}
+
+void print_text(const options& o, const report& r) {
+  const auto failed = std::accumulate(r.failures.begin(), r.failures.end(), std::uint64_t{0});
+  std::printf("%u connections, %llu bytes, %u under way on each, %u %% active, %.1f s\n",
+              o.connections, static_cast<unsigned long long>(o.size_bytes), o.pipeline,
+              o.active_percent, r.window_s);
+  std::printf("  %-12s %.0f per second\n", "requests",
+              static_cast<double>(r.requests) / r.window_s);
+  print_latency("latency", r.latency);
+  std::printf("  %-12s all within %.2f s\n", "connected", r.connect_s);
+  print_latency("connect", r.connect);
+  std::printf("  %-12s %.2f CPUs by %u process(es)\n", "load", cpus(r.own_cpu_ns, r), o.processes);
+  if (o.server) print_server(o, r);
+  std::printf("  %-12s %llu connections lost", "errors", static_cast<unsigned long long>(failed));
+  for (std::size_t i = 0; i < failure_kinds; ++i)
+    if (r.failures[i] != 0)
+      std::printf(", %s %llu", failure_names[i], static_cast<unsigned long long>(r.failures[i]));
+  std::puts("");
+}
+
+}  // namespace load

@@ -1,0 +1,38 @@
+#pragma once
+// report: what a run has measured, and its two forms.
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "options.hpp"
+#include "shared.hpp"
+
+namespace load {
+
+/// Absent where the process had ended or was not to be measured.
+struct server_report {
+  std::optional<std::uint64_t> cpu_ns;            // in the window
+  std::optional<std::uint64_t> rss_before_bytes;  // without our connections
+  std::optional<std::uint64_t> rss_idle_bytes;    // all open, each after one echo, none sending
+  std::optional<std::uint64_t> rss_after_bytes;   // all open, after the window
+};
+
+struct report {
+  double connect_s = 0;              // until all connections had their first echo
+  double window_s = 0;               // measured
+  std::uint64_t requests = 0;        // echoes in the window
+  std::uint64_t requests_total = 0;  // echoes from the first connection to the last close
+  std::uint64_t own_cpu_ns = 0;      // of all clients, in the window
+  std::array<std::uint64_t, failure_kinds> failures{};
+  std::string first_failure;  // in words
+  histogram latency;
+  histogram connect;
+  server_report server;
+};
+
+void print_json(const options& o, const report& r);
+void print_text(const options& o, const report& r);
+
+}  // namespace load

@@ -1,0 +1,360 @@
+// The load generator and the servers of perf/floor, run as programs: what they promise to the
+// scripts of perf/bench.
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace {
+
+constexpr int patience_ms = 30'000;
+
+class descriptor {
+ public:
+  explicit descriptor(int fd) : fd_(fd) { EXPECT_GE(fd, 0); }
+  descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  ~descriptor() { reset(); }
+  void reset() {
+    if (fd_ >= 0) close(std::exchange(fd_, -1));
+  }
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// A program of the build, with its output in pipes. Killed if it is still running at the end.
+class program {
+ public:
+  /// `descriptors`: its hard limit, if it is to have one of its own.
+  program(const std::string& path, std::vector<std::string> arguments, rlim_t descriptors = 0)
+      : program(pipe_pair(), pipe_pair(), path, std::move(arguments), descriptors) {}
+  program(program&& other) noexcept
+      : pid_(std::exchange(other.pid_, -1)),
+        out_(std::move(other.out_)),
+        err_(std::move(other.err_)) {}
+  ~program() {
+    if (pid_ < 0) return;
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  void terminate() const { kill(pid_, SIGTERM); }
+
+  std::string read_line() {
+    std::string line;
+    for (char c = 0; c != '\n' && read_some(out_.get(), &c, 1) == 1;) line += c;
+    return line;
+  }
+  /// All that is left of it until the program closes it.
+  std::string read_output() { return read_all(out_.get()); }
+  std::string read_errors() { return read_all(err_.get()); }
+
+  int wait() {
+    int status = 0;
+    waitpid(std::exchange(pid_, -1), &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+ private:
+  using ends = std::pair<descriptor, descriptor>;  // read, write
+
+  static ends pipe_pair() {
+    std::array<int, 2> fds{};
+    EXPECT_EQ(pipe2(fds.data(), O_CLOEXEC), 0);
+    return {descriptor(fds[0]), descriptor(fds[1])};
+  }
+
+  program(ends out, ends err, const std::string& path, std::vector<std::string> arguments,
+          rlim_t descriptors)
+      : out_(std::move(out.first)), err_(std::move(err.first)) {
+    const std::string file = std::string(CORESPUN_BIN_DIR) + "/" + path;
+    std::vector<char*> argv{const_cast<char*>(file.c_str())};
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    pid_ = fork();
+    if (pid_ != 0) return;
+    const rlimit limit{.rlim_cur = descriptors, .rlim_max = descriptors};
+    if (descriptors > 0) setrlimit(RLIMIT_NOFILE, &limit);
+    dup2(out.second.get(), STDOUT_FILENO);
+    dup2(err.second.get(), STDERR_FILENO);
+    execv(file.c_str(), argv.data());
+    _exit(127);
+  }
+
+  static ssize_t read_some(int fd, char* to, std::size_t bytes) {
+    pollfd ready{.fd = fd, .events = POLLIN, .revents = 0};
+    if (poll(&ready, 1, patience_ms) != 1) {
+      ADD_FAILURE() << "the program said nothing for " << patience_ms << " ms";
+      return 0;
+    }
+    return read(fd, to, bytes);
+  }
+
+  static std::string read_all(int fd) {
+    std::string all;
+    std::array<char, 4096> buffer{};
+    for (ssize_t n = 0; (n = read_some(fd, buffer.data(), buffer.size())) > 0;)
+      all.append(buffer.data(), static_cast<std::size_t>(n));
+    return all;
+  }
+
+  pid_t pid_ = -1;
+  descriptor out_;
+  descriptor err_;
+};
+
+struct outcome {
+  int status;
+  std::string output;
+  std::string errors;
+};
+
+outcome run_load(std::vector<std::string> arguments, rlim_t descriptors = 0) {
+  program load("load", std::move(arguments), descriptors);
+  std::string errors = load.read_errors();
+  std::string output = load.read_output();
+  return {.status = load.wait(), .output = std::move(output), .errors = std::move(errors)};
+}
+
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+/// The first number with this name in a JSON text.
+std::optional<double> number(std::string_view json, std::string_view name) {
+  const std::string key = "\"" + std::string(name) + "\":";
+  const auto at = json.find(key);
+  if (at == json.npos) return {};
+  return std::strtod(json.data() + at + key.size(), nullptr);
+}
+
+sockaddr_in loopback(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+descriptor connect_to(std::uint16_t port) {
+  descriptor fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const sockaddr_in to = loopback(port);
+  EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  return fd;
+}
+
+/// A bound socket and its port. Nobody listens there until the caller does.
+std::pair<descriptor, std::uint16_t> bound_socket() {
+  descriptor fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = loopback(0);
+  socklen_t size = sizeof address;
+  EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size), 0);
+  EXPECT_EQ(getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  return {std::move(fd), ntohs(address.sin_port)};
+}
+
+/// Sends all of it and the end of the stream, and at the same time reads until the peer's end.
+std::string exchange(const descriptor& fd, std::string_view message) {
+  std::string answer;
+  std::array<char, 65536> buffer{};
+  bool sending = true;
+  fcntl(fd.get(), F_SETFL, O_NONBLOCK);
+  for (;;) {
+    if (sending && message.empty()) {
+      shutdown(fd.get(), SHUT_WR);
+      sending = false;
+    }
+    const short events = sending ? POLLIN | POLLOUT : POLLIN;
+    pollfd ready{.fd = fd.get(), .events = events, .revents = 0};
+    if (poll(&ready, 1, patience_ms) != 1) {
+      ADD_FAILURE() << "the server is silent, " << message.size() << " bytes unsent";
+      return answer;
+    }
+    if (ready.revents & POLLOUT) {
+      const ssize_t n = send(fd.get(), message.data(), message.size(), MSG_NOSIGNAL);
+      if (n > 0) message.remove_prefix(static_cast<std::size_t>(n));
+    }
+    if (ready.revents & ~POLLOUT) {
+      const ssize_t n = recv(fd.get(), buffer.data(), buffer.size(), 0);
+      if (n > 0) answer.append(buffer.data(), static_cast<std::size_t>(n));
+      if (n == 0 || (n < 0 && errno != EAGAIN)) return answer;
+    }
+  }
+}
+
+std::string some_bytes(std::size_t size) {
+  std::string bytes(size, '\0');
+  std::uint32_t state = 1;
+  for (char& byte : bytes) byte = static_cast<char>((state = state * 1664525 + 1013904223) >> 24);
+  return bytes;
+}
+
+struct floor_server {
+  const char* path;
+  const char* driver;
+};
+
+std::ostream& operator<<(std::ostream& to, const floor_server& server) { return to << server.path; }
+
+class floor : public testing::TestWithParam<floor_server> {
+ protected:
+  program start(std::vector<std::string> arguments = {}) {
+    arguments.insert(arguments.end(), {"--port", "0", "--stats"});
+    program server(GetParam().path, std::move(arguments));
+    const std::string line = server.read_line();
+    EXPECT_TRUE(line.starts_with("listening on 127.0.0.1:")) << line << server.read_errors();
+    EXPECT_TRUE(contains(line, GetParam().driver)) << line;
+    port = static_cast<std::uint16_t>(std::atoi(line.substr(line.find(':') + 1).c_str()));
+    return server;
+  }
+  std::string port_text() const { return std::to_string(port); }
+
+  std::uint16_t port = 0;
+};
+
+INSTANTIATE_TEST_SUITE_P(servers, floor,
+                         testing::Values(floor_server{"floor/uring_echo", "uring"},
+                                         floor_server{"floor/epoll_echo", "epoll"}),
+                         [](const auto& test) { return std::string(test.param.driver); });
+
+TEST_P(floor, carries_a_load_without_errors_and_counts_it) {
+  program server = start();
+  const outcome load =
+      run_load({"--port",      port_text(), "--connections", "12",
+                "--processes", "2",         "--addresses",   "3",
+                "--pipeline",  "3",         "--size",        "100",
+                "--active",    "50",        "--warmup",      "0",
+                "--seconds",   "0.1",       "--server-pid",  std::to_string(server.pid()),
+                "--json"});
+  ASSERT_EQ(load.status, 0) << load.errors;
+
+  for (const char* name : {"connections",
+                           "processes",
+                           "addresses",
+                           "size",
+                           "pipeline",
+                           "active_percent",
+                           "seconds",
+                           "requests",
+                           "requests_per_second",
+                           "requests_total",
+                           "latency_us",
+                           "p50",
+                           "p99",
+                           "p999",
+                           "max",
+                           "connect_seconds",
+                           "connect_us",
+                           "load_cpu",
+                           "server",
+                           "cpu_us_per_request",
+                           "rss_before_bytes",
+                           "rss_idle_bytes",
+                           "rss_after_bytes",
+                           "rss_bytes_per_connection"})
+    EXPECT_TRUE(number(load.output, name)) << name << " is missing: " << load.output;
+  for (const char* name : {"refused", "reset", "timeout", "short", "mismatch", "other"})
+    EXPECT_EQ(number(load.output, name), 0) << name;
+  EXPECT_GT(number(load.output, "requests"), 0);
+  EXPECT_GT(number(load.output, "cpu_us_per_request"), 0);
+
+  server.terminate();
+  const std::string stats = server.read_output();
+  EXPECT_EQ(server.wait(), 0);
+  EXPECT_EQ(number(stats, "connections"), 12) << stats;
+  EXPECT_GT(number(stats, "requests"), 0) << stats;
+  EXPECT_GT(number(stats, "syscalls"), 0) << stats;
+}
+
+TEST_P(floor, echoes_a_mebibyte_exactly_although_the_peer_has_closed_its_half) {
+  program server = start();
+  const std::string message = some_bytes(1 << 20);
+  EXPECT_TRUE(exchange(connect_to(port), message) == message);
+  EXPECT_TRUE(exchange(connect_to(port), "still here") == "still here");
+}
+
+TEST_P(floor, echoes_exactly_through_one_small_buffer) {
+  program server = start({"--buffers", "1", "--buffer-size", "7"});
+  const std::string message = some_bytes(10'000);
+  EXPECT_TRUE(exchange(connect_to(port), message) == message);
+}
+
+TEST_P(floor, survives_a_peer_that_resets) {
+  program server = start();
+  descriptor fd = connect_to(port);
+  const std::string message = some_bytes(1 << 20);
+  fcntl(fd.get(), F_SETFL, O_NONBLOCK);
+  send(fd.get(), message.data(), message.size(), MSG_NOSIGNAL);
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  fd.reset();
+  EXPECT_TRUE(exchange(connect_to(port), "still here") == "still here");
+}
+
+TEST(load, says_that_nobody_listens) {
+  const auto [held, port] = bound_socket();
+  const outcome load = run_load({"--port", std::to_string(port), "--connections", "3"});
+  EXPECT_EQ(load.status, 1);
+  EXPECT_EQ(load.output, "");
+  EXPECT_TRUE(contains(load.errors, "ECONNREFUSED")) << load.errors;
+  EXPECT_TRUE(contains(load.errors, std::to_string(port))) << load.errors;
+  EXPECT_TRUE(contains(load.errors, "now: ")) << load.errors;
+}
+
+TEST(load, says_that_a_server_is_silent) {
+  const auto [listener, port] = bound_socket();
+  ASSERT_EQ(listen(listener.get(), 16), 0);
+  const outcome load =
+      run_load({"--port", std::to_string(port), "--connections", "3", "--timeout", "0.05"});
+  EXPECT_EQ(load.status, 1);
+  EXPECT_TRUE(contains(load.errors, "no echo in time")) << load.errors;
+}
+
+TEST(load, notices_a_byte_that_differs) {
+  const auto [listener, port] = bound_socket();
+  ASSERT_EQ(listen(listener.get(), 16), 0);
+  std::jthread server([fd = listener.get()] {
+    descriptor peer(accept4(fd, nullptr, nullptr, SOCK_CLOEXEC));
+    std::array<char, 64> message{};
+    ASSERT_EQ(recv(peer.get(), message.data(), message.size(), MSG_WAITALL), 64);
+    message[63] = static_cast<char>(~message[63]);
+    send(peer.get(), message.data(), message.size(), MSG_NOSIGNAL);
+    recv(peer.get(), message.data(), message.size(), 0);  // until it has seen them
+  });
+  const outcome load = run_load({"--port", std::to_string(port), "--connections", "1"});
+  EXPECT_EQ(load.status, 1);
+  EXPECT_TRUE(contains(load.errors, "other bytes")) << load.errors;
+}
+
+TEST(load, names_the_limit_that_stands_in_the_way) {
+  const outcome load = run_load({"--port", "1", "--connections", "100"}, 64);
+  EXPECT_EQ(load.status, 1);
+  EXPECT_TRUE(contains(load.errors, "RLIMIT_NOFILE")) << load.errors;
+  EXPECT_TRUE(contains(load.errors, "64 descriptors")) << load.errors;
+  EXPECT_TRUE(contains(load.errors, "--processes 3")) << load.errors;
+}
+
+}  // namespace
