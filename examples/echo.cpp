@@ -19,9 +19,10 @@ void count(std::atomic<std::uint64_t>& counter) {
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
-task<> echo(tcp_stream stream, std::vector<counters>& all) {
+task<> echo(tcp_stream stream, std::vector<counters>& all, bool multishot) {
   counters& mine = all[this_core::index()];  // a connection stays on its core
   count(mine.connections);
+  stream.set_multishot(multishot);
   while (true) {
     result<lease> data = co_await stream.recv();
     if (!data || data->empty()) break;
@@ -57,14 +58,19 @@ task<> print_stats(std::shared_ptr<std::vector<counters>> all, bool wanted) {
 }
 
 int main(int argc, char** argv) {
-  const example::server_options settings = example::parse(argc, argv, "echoes what it receives");
+  bool stats = false;
+  bool multishot = false;
+  const example::server_options settings =
+      example::parse(argc, argv, "echoes what it receives",
+                     {{"--stats", "print counters as JSON at the end", &stats},
+                      {"--multishot", "keep one receive armed for many messages (io_uring)", &multishot}});
   options o;
   o.cores = settings.cores;
   auto start = [&](scope& s) -> task<int> {
-    // Kept alive by the scope's exit handler; the scope outlives all connections.
+    // The scope outlives all connections, and its exit handler keeps the counters alive.
     const auto all = std::make_shared<std::vector<counters>>(this_core::count());
-    s.on_exit([all, stats = settings.stats]() -> task<> { return print_stats(all, stats); });
-    auto handler = [all](tcp_stream stream) { return echo(std::move(stream), *all); };
+    s.on_exit([all, stats]() -> task<> { return print_stats(all, stats); });
+    auto handler = [all, multishot](tcp_stream stream) { return echo(std::move(stream), *all, multishot); };
     co_return co_await example::listen_and_serve(settings.port, handler);
   };
   return run(start, o);

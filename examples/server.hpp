@@ -3,10 +3,12 @@
 
 #include <corespun/corespun.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <initializer_list>
+#include <string>
 #include <string_view>
 
 namespace example {
@@ -15,28 +17,38 @@ struct server_options {
   server_options() {}
   std::uint16_t port = 0;
   unsigned cores = 0;
-  bool stats = false;
 };
 
-[[noreturn]] inline void usage(const char* name, const char* what, int code) {
-  std::fprintf(code == 0 ? stdout : stderr,
+/// An option without a value that only this example has.
+struct flag {
+  const char* name;
+  const char* text;
+  bool* on;
+};
+using flags = std::initializer_list<flag>;
+
+[[noreturn]] inline void usage(const char* name, const char* what, flags own, int code) {
+  std::FILE* const out = code == 0 ? stdout : stderr;
+  std::fprintf(out,
                "%s: %s\n"
-               "  --port N   listen on 127.0.0.1:N; 0, the default: any free port\n"
-               "  --cores N  run on N cores; 0, the default: all that this process may use\n"
-               "  --stats    print counters as JSON at the end, where the example has some\n"
-               "  --help     this text\n"
-               "CORESPUN_DRIVER=uring|epoll chooses how the cores wait. SIGINT or SIGTERM ends the server.\n",
+               "  --port N     listen on 127.0.0.1:N; 0, the default: any free port\n"
+               "  --cores N    run on N cores; 0, the default: all that this process may use\n",
                name, what);
+  for (const flag& f : own) std::fprintf(out, "  %-12s %s\n", f.name, f.text);
+  std::fprintf(out,
+               "  --help       this text\n"
+               "CORESPUN_DRIVER=uring|epoll chooses how the cores wait. SIGINT or SIGTERM ends the server.\n");
   std::exit(code);
 }
 
-inline server_options parse(int argc, char** argv, const char* what) {
+inline server_options parse(int argc, char** argv, const char* what, flags own = {}) {
   server_options o;
   for (int i = 1; i < argc; ++i) {
     const std::string_view arg = argv[i];
-    if (arg == "--help") usage(argv[0], what, 0);
-    if (arg == "--stats") {
-      o.stats = true;
+    if (arg == "--help") usage(argv[0], what, own, 0);
+    const auto* const found = std::find_if(own.begin(), own.end(), [&](const flag& f) { return arg == f.name; });
+    if (found != own.end()) {
+      *found->on = true;
       continue;
     }
     const auto number = [&](auto& into) {
@@ -44,7 +56,7 @@ inline server_options parse(int argc, char** argv, const char* what) {
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), into);
       if (text.empty() || error != std::errc{} || end != text.data() + text.size()) {
         std::fprintf(stderr, "%s: %s needs a number in range, not '%s'\n", argv[0], argv[i - 1], std::string(text).c_str());
-        usage(argv[0], what, 2);
+        usage(argv[0], what, own, 2);
       }
     };
     if (arg == "--port") {
@@ -53,7 +65,7 @@ inline server_options parse(int argc, char** argv, const char* what) {
       number(o.cores);
     } else {
       std::fprintf(stderr, "%s: unknown option '%s'\n", argv[0], argv[i]);
-      usage(argv[0], what, 2);
+      usage(argv[0], what, own, 2);
     }
   }
   return o;

@@ -216,7 +216,7 @@ class epoll_driver final : public io_driver {
   owned_fd epoll_;
   owned_fd bell_;
   bool precise_ = true;
-  std::array<epoll_event, 512> events_{};
+  std::array<epoll_event, 64> events_{};
   std::unordered_map<int, file*> foreign_;
 };
 
