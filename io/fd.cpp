@@ -5,15 +5,24 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <iterator>
 #include <string_view>
 
 namespace corespun {
 namespace detail {
 
-const wait_kind op_awaiter::kind{"I/O", [](root& task, void* self) noexcept {
-                                   op& o = *static_cast<op_awaiter*>(self)->op_;
-                                   static_cast<io_driver*>(task.home().io)->cancel_for_task(o);
-                                 }};
+const wait_kind& op_awaiter::kind_of(op_code code) noexcept {
+  static constexpr auto named = [](const char* name) {
+    return wait_kind{name, [](root&, void* self) noexcept { static_cast<op_awaiter*>(self)->cancel(); }};
+  };
+  static constexpr wait_kind kinds[] = {named("read"),        named("write"),  named("recv"),    named("recv"),
+                                        named("send"),        named("send"),   named("accept"),  named("connect"),
+                                        named("a descriptor"), named("shutdown"), named("close")};
+  static_assert(std::size(kinds) == static_cast<std::size_t>(op_code::close) + 1);
+  return kinds[static_cast<std::size_t>(code)];
+}
+
+void op_awaiter::cancel() noexcept { io_driver::of(task_->home()).cancel_for_task(*op_); }
 
 op& transfer_awaiter::fill(io_driver& d) const {
   op& o = d.make_op(code_, *file_);

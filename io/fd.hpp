@@ -30,7 +30,7 @@ class [[nodiscard]] transfer_awaiter : public op_awaiter {
 
   template <typename Promise>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
-    return begin(self, *self.promise().owner, [this](io_driver& d) -> op& { return fill(d); });
+    return begin(self, *self.promise().owner, code_, [this](io_driver& d) -> op& { return fill(d); });
   }
 
  protected:
@@ -47,7 +47,7 @@ class [[nodiscard]] transfer_awaiter : public op_awaiter {
 class [[nodiscard]] some_awaiter : public transfer_awaiter {
  public:
   using transfer_awaiter::transfer_awaiter;
-  result<std::size_t> await_resume() const noexcept {
+  [[nodiscard]] result<std::size_t> await_resume() const noexcept {
     if (outcome() < 0) return std::unexpected(error_of(outcome()));
     return static_cast<std::size_t>(outcome());
   }
@@ -56,7 +56,7 @@ class [[nodiscard]] some_awaiter : public transfer_awaiter {
 class [[nodiscard]] whole_awaiter : public transfer_awaiter {
  public:
   using transfer_awaiter::transfer_awaiter;
-  result<> await_resume() const noexcept {
+  [[nodiscard]] result<> await_resume() const noexcept {
     if (outcome() < 0) return std::unexpected(error_of(outcome()));
     return {};
   }
@@ -74,7 +74,7 @@ class [[nodiscard]] close_awaiter {
     task_ = self.promise().owner;
     if (task_->begin_wait(self, this, kind)) begin();
   }
-  result<> await_resume() const noexcept {
+  [[nodiscard]] result<> await_resume() const noexcept {
     if (task_->op_result < 0) return std::unexpected(error_of(task_->op_result));
     return {};
   }
@@ -93,9 +93,9 @@ class [[nodiscard]] ready_awaiter : public op_awaiter {
 
   template <typename Promise>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
-    return begin(self, *self.promise().owner, [this](io_driver& d) -> op& { return fill(d); });
+    return begin(self, *self.promise().owner, op_code::poll, [this](io_driver& d) -> op& { return fill(d); });
   }
-  result<> await_resume() const noexcept {
+  [[nodiscard]] result<> await_resume() const noexcept {
     if (outcome() < 0) return std::unexpected(error_of(outcome()));
     return {};
   }

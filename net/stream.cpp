@@ -54,7 +54,9 @@ result<tcp_stream> accept_awaiter::await_resume() const {
   const int n = outcome();
   if (n < 0) return std::unexpected(error_of(n));
   io_driver& d = *file_->driver;
-  return tcp_stream(fd(d.open_file(n, file::kind::socket, d.accepts_direct())));
+  file* const f = d.try_open_file(n, file::kind::socket, d.accepts_direct());
+  if (f == nullptr) return std::unexpected(system_error_code(ENOMEM));
+  return tcp_stream(fd(*f));
 }
 
 }  // namespace detail

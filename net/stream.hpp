@@ -34,9 +34,9 @@ class [[nodiscard]] recv_awaiter : public op_awaiter {
   [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
     root& task = *self.promise().owner;
     if (many_ != nullptr) return take_from_queue(self, task);
-    return begin(self, task, [this](io_driver& d) -> op& { return fill(d); });
+    return begin(self, task, op_code::recv_lease, [this](io_driver& d) -> op& { return fill(d); });
   }
-  result<lease> await_resume() const noexcept;
+  [[nodiscard]] result<lease> await_resume() const noexcept;
 
  private:
   [[nodiscard]] op& fill(io_driver& d) const;
@@ -50,9 +50,9 @@ class [[nodiscard]] parts_awaiter : public op_awaiter {
   parts_awaiter(file& f, std::span<iovec> parts) noexcept;
   template <typename Promise>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
-    return begin(self, *self.promise().owner, [this](io_driver& d) -> op& { return fill(d); });
+    return begin(self, *self.promise().owner, op_code::send_parts, [this](io_driver& d) -> op& { return fill(d); });
   }
-  result<> await_resume() const noexcept {
+  [[nodiscard]] result<> await_resume() const noexcept {
     if (outcome() < 0) return std::unexpected(error_of(outcome()));
     return {};
   }
@@ -122,9 +122,10 @@ class [[nodiscard]] accept_awaiter : public op_awaiter {
   [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
     root& task = *self.promise().owner;
     if (many_ != nullptr) return take_from_queue(self, task);
-    return begin(self, task, [this](io_driver& d) -> op& { return d.make_op(op_code::accept, *file_); });
+    return begin(self, task, op_code::accept,
+                 [this](io_driver& d) -> op& { return d.make_op(op_code::accept, *file_); });
   }
-  result<tcp_stream> await_resume() const;
+  [[nodiscard]] result<tcp_stream> await_resume() const;
 
  private:
   [[nodiscard]] bool take_from_queue(std::coroutine_handle<> leaf, root& task);

@@ -21,9 +21,9 @@ class op_awaiter {
 
   /// False: it has completed, go on.
   template <typename Prepare>
-  [[nodiscard]] bool begin(std::coroutine_handle<> leaf, root& task, Prepare&& prepare) {
+  [[nodiscard]] bool begin(std::coroutine_handle<> leaf, root& task, op_code code, Prepare&& prepare) {
     task_ = &task;
-    if (!task.begin_wait(leaf, this, kind)) return true;
+    if (!task.begin_wait(leaf, this, kind_of(code))) return true;
     core& home = task.home();
     io_driver& driver = io_driver::of(home);
     try {
@@ -49,7 +49,8 @@ class op_awaiter {
   [[nodiscard]] std::uint32_t flags() const noexcept { return task_->op_flags; }
 
  private:
-  static const wait_kind kind;
+  [[nodiscard]] static const wait_kind& kind_of(op_code code) noexcept;
+  void cancel() noexcept;
   root* task_ = nullptr;
   op* op_ = nullptr;
 };

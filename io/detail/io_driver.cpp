@@ -125,12 +125,7 @@ void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noe
   ops_.give_back(o);
 
   if (code == op_code::close) {
-    root* const closer = f->closer;
-    files_.give_back(*f);
-    if (closer != nullptr) {
-      closer->op_result = result;
-      closer->complete();
-    }
+    closed(*f, result);
     return;
   }
   if (task != nullptr) {
@@ -178,7 +173,7 @@ void io_driver::abandon(op& o) noexcept {
 
 void io_driver::drop(op_code code, int result, std::uint32_t flags) noexcept {
   if (code == op_code::accept && result >= 0) {
-    close_file(open_file(result, file::kind::socket, accepts_direct()), nullptr);
+    close_now(result, accepts_direct());
   } else if ((flags & flag_buffer) != 0) {
     return_buffer(flags);
   }
@@ -234,6 +229,15 @@ file& io_driver::open_file(int fd, file::kind what, bool direct) {
   return f;
 }
 
+file* io_driver::try_open_file(int fd, file::kind what, bool direct) noexcept {
+  try {
+    return &open_file(fd, what, direct);
+  } catch (const std::bad_alloc&) {
+    close_now(fd, direct);
+    return nullptr;
+  }
+}
+
 void io_driver::close_file(file& f, root* waiter) noexcept {
   f.closing = true;
   f.closer = waiter;
@@ -247,13 +251,24 @@ void io_driver::close_if_idle(file& f) noexcept {
   f.being_closed = true;
   forget_file(f);
   if (f.restore_blocking) ::fcntl(f.fd, F_SETFL, ::fcntl(f.fd, F_GETFL) & ~O_NONBLOCK);
-  op& o = ops_.take();  // bad_alloc here ends the process: there is no way to say that a close did not happen
-  o.code = op_code::close;
-  o.on = &f;
-  o.fd = f.fd;
-  attempt_flags_ = 0;
-  const int result = start(o);
-  if (result != pending) end(o, result, 0, false);
+  try {
+    op& o = make_op(op_code::close);
+    o.on = &f;
+    o.fd = f.fd;
+    const int result = start(o);
+    if (result != pending) end(o, result, 0, false);
+  } catch (const std::bad_alloc&) {
+    close_now(f.fd, f.direct);
+    closed(f, 0);
+  }
+}
+
+void io_driver::closed(file& f, int result) noexcept {
+  root* const closer = f.closer;
+  files_.give_back(f);
+  if (closer == nullptr) return;
+  closer->op_result = result;
+  closer->complete();
 }
 
 // --- buffers ---

@@ -57,6 +57,8 @@ class io_driver : public driver {
 
   /// Takes the descriptor over. Throws std::bad_alloc, then it is still the caller's.
   [[nodiscard]] file& open_file(int fd, file::kind what, bool direct = false);
+  /// The same for a descriptor that nobody else has: without memory it is closed, and the answer is nullptr.
+  [[nodiscard]] file* try_open_file(int fd, file::kind what, bool direct) noexcept;
   /// Closes a connection, or gives a buffer back, that came too late for anybody.
   void drop(op_code code, int result, std::uint32_t flags) noexcept;
   /// Cancels what is in flight, awaits it, closes. `waiter` (or nullptr) is completed with the result of close.
@@ -103,6 +105,8 @@ class io_driver : public driver {
   void cancelled_in_queue(op& o) noexcept;
   /// Makes the system call of the operation without blocking: its result or -EAGAIN.
   [[nodiscard]] int attempt(op& o) noexcept;
+  /// Closes a descriptor that never became a file.
+  virtual void close_now(int fd, bool direct) noexcept = 0;
   /// Runs the operation on a helper thread; pending.
   [[nodiscard]] int start_on_helper(op& o) noexcept;
 
@@ -121,6 +125,7 @@ class io_driver : public driver {
   void unlink_starved(op& o) noexcept;
   void request_stop(op& o) noexcept;
   void close_if_idle(file& f) noexcept;
+  void closed(file& f, int result) noexcept;
   void learn_size(op& o, int result, std::uint32_t flags) noexcept;
   void take_returned() noexcept;
 

@@ -34,8 +34,17 @@ bool multishot_queue::wait(std::coroutine_handle<> leaf, root& task) {
     task.complete();
     return true;
   }
+  if (armed_ == nullptr) {
+    try {
+      arm();
+    } catch (const std::bad_alloc&) {
+      task.op_result = -ENOMEM;
+      task.op_flags = 0;
+      (void)task.complete_inline();
+      return false;
+    }
+  }
   waiter_ = &task;
-  if (armed_ == nullptr) arm();
   return true;
 }
 
@@ -51,7 +60,8 @@ void multishot_queue::completed(int result, std::uint32_t flags, bool final) noe
   if (final && pausing_) {
     pausing_ = false;
     if (result == -ECANCELED) {
-      if (waiter_ != nullptr) arm();
+      if (waiter_ == nullptr) return;
+      arm();  // does not allocate: the record that has just ended is free
       return;
     }
   }

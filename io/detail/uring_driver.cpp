@@ -274,9 +274,23 @@ class uring_driver final : public io_driver {
     if (bell_armed_) return;
     io_uring_sqe* const sqe = free_entry();
     if (sqe == nullptr) return;  // the ring is full, so it does not sleep; next turn
-    io_uring_prep_read(sqe, ring_.bell, &bell_count_, sizeof bell_count_, 0);
+    if (bell_by_poll_) {
+      io_uring_prep_poll_add(sqe, ring_.bell, POLLIN);
+    } else {
+      io_uring_prep_read(sqe, ring_.bell, &bell_count_, sizeof bell_count_, 0);
+    }
     sqe->user_data = wake_tag;
     bell_armed_ = true;
+  }
+
+  void bell_rang(int result) noexcept {
+    bell_armed_ = false;
+    if (bell_by_poll_) {
+      ++system_calls_;
+      (void)!::read(ring_.bell, &bell_count_, sizeof bell_count_);
+    } else if (result < 0) {
+      bell_by_poll_ = true;  // a restricted ring that may not read
+    }
   }
 
   void reap() noexcept {
@@ -286,7 +300,7 @@ class uring_driver final : public io_driver {
       const io_uring_cqe cqe = cq.cqes[head & cq.ring_mask];
       io_uring_smp_store_release(cq.khead, ++head);
       if (cqe.user_data == wake_tag) {
-        bell_armed_ = false;
+        bell_rang(cqe.res);
       } else if (op* const o = ops_.find(cqe.user_data); o != nullptr) {
         answered(*o, cqe.res, cqe.flags);
       }
@@ -415,6 +429,18 @@ class uring_driver final : public io_driver {
     }
   }
 
+  void close_now(int fd, bool direct) noexcept override {
+    if (!direct) {
+      ++system_calls_;
+      ::close(fd);
+      return;
+    }
+    // Rare, and the ring may be full: by registration instead of an operation.
+    int none = -1;
+    ++system_calls_;
+    (void)io_uring_register_files_update(&ring_.it, static_cast<unsigned>(fd), &none, 1);
+  }
+
   void unlink_backlog(op& o) noexcept {
     op* before = nullptr;
     for (op* at = backlog_first_; at != &o; at = at->next) before = at;
@@ -453,6 +479,7 @@ class uring_driver final : public io_driver {
   std::array<buffer_ring, buffer_pool::classes> buffer_rings_;
   bool selects_ = true;  // the kernel picks buffers
   bool bell_armed_ = false;
+  bool bell_by_poll_ = false;
   bool cancels_missed_ = false;
   std::uint64_t bell_count_ = 0;
   unsigned budget_ = 0;  // entries that may still be queued in this turn

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t class_bytes = 64;     // one cache line; frames differ by more than that
 constexpr std::size_t class_count = 32;     // up to 2 KiB; larger frames are rare and go below
-constexpr std::size_t keep_per_class = 4096;
+constexpr std::size_t keep_bytes_per_class = 1 << 20;
 
 struct free_block {
   free_block* next;
@@ -91,7 +91,7 @@ void release_frame(void* memory, std::size_t bytes) noexcept {
   const std::size_t cls = (bytes - 1) / class_bytes;
   if (pooled && cls < class_count && core::current() != nullptr) {
     free_list& list = here().lists[cls];
-    if (list.size < keep_per_class) {
+    if (list.size * (cls + 1) * class_bytes < keep_bytes_per_class) {
       list.first = ::new (memory) free_block{list.first};
       ++list.size;
       return;
