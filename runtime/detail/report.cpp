@@ -62,13 +62,13 @@ struct part : mail {
     struct below {
       part* self;
       int level;
-    } next{this, level + 1};
+    } below_here{this, level + 1};
     r.visit_children(
         [](void* context, root& child) {
           const auto* b = static_cast<const below*>(context);
           b->self->describe(child, b->level);
         },
-        &next);
+        &below_here);
   }
 
   std::shared_ptr<progress> all;
