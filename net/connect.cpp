@@ -1,11 +1,13 @@
 #include <corespun/net/connect.hpp>
 
 #include <corespun/runtime/deadline.hpp>
+#include <corespun/runtime/sleep.hpp>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace corespun {
@@ -21,6 +23,17 @@ class [[nodiscard]] connect_awaiter : public detail::transfer_awaiter {
   }
 };
 
+// A Unix listener with a full queue answers EBUSY on epoll; io_uring waits by itself.
+task<result<>> keep_trying(detail::file& socket, const address& to) {
+  clock::duration pause = std::chrono::milliseconds(1);
+  while (true) {
+    const result<> done = co_await connect_awaiter(socket, to);
+    if (done || done.error() != system_error_code(EBUSY)) co_return done;
+    co_await sleep_for(pause);
+    pause = std::min<clock::duration>(2 * pause, std::chrono::milliseconds(100));
+  }
+}
+
 }  // namespace
 
 task<result<tcp_stream>> connect(address to, clock::duration limit) {
@@ -33,7 +46,7 @@ task<result<tcp_stream>> connect(address to, clock::duration limit) {
     ::close(native);
     co_return std::unexpected(socket.error());
   }
-  connect_awaiter attempt(socket->at(), to);
+  auto attempt = keep_trying(socket->at(), to);
   const result<> done = co_await with_timeout(limit, std::move(attempt));
   if (!done) co_return std::unexpected(done.error());
   co_return tcp_stream(std::move(*socket));

@@ -17,7 +17,8 @@ int or_errno(ssize_t result) noexcept { return result < 0 ? -errno : static_cast
 int attempt_connect(op& o) noexcept {
   if (o.moved == 0) {
     if (::connect(o.fd, static_cast<const sockaddr*>(o.address), static_cast<socklen_t>(o.length)) == 0) return 0;
-    if (errno != EINPROGRESS) return -errno;  // EAGAIN of a Unix socket means a full backlog, and is final, too
+    if (errno == EAGAIN) return -EBUSY;  // a Unix listener's queue is full, and nothing tells when it is not
+    if (errno != EINPROGRESS) return -errno;
     o.moved = 1;
     return -EAGAIN;
   }

@@ -34,6 +34,18 @@ io_driver& io_driver::of(core& c) {
 
 // --- operations ---
 
+namespace {
+
+/// Neither its task nor its descriptor has given it up.
+bool wanted(const op& o) noexcept { return !o.cancel_asked && (o.on == nullptr || !o.on->closing); }
+
+bool moves_bytes(op_code code) noexcept {
+  return code == op_code::read || code == op_code::write || code == op_code::recv || code == op_code::send ||
+         code == op_code::send_parts;
+}
+
+}  // namespace
+
 op& io_driver::make_op(op_code code, file& f) {
   if (f.driver != this) {
     caller_bug("a descriptor is used on another core than the one that opened it",
@@ -53,7 +65,12 @@ op& io_driver::make_op(op_code code, file& f) {
 
 bool io_driver::submit(op& o) noexcept {
   attempt_flags_ = 0;
-  int result = o.on != nullptr && o.on->closing ? -ECANCELED : start(o);
+  int result = 0;
+  if (!wanted(o)) {
+    result = -ECANCELED;
+  } else if (o.length > 0 || !moves_bytes(o.code)) {  // nothing to move needs nobody to wait for
+    result = start(o);
+  }
   if (result == pending) return false;
   std::uint32_t flags = attempt_flags_;
   if (!settle(o, result, flags)) return false;
@@ -73,23 +90,25 @@ bool io_driver::settle(op& o, int& result, std::uint32_t& flags) noexcept {
     if (result == pending) return false;
     flags = attempt_flags_;
   }
-  if (result == -ENOBUFS && o.code == op_code::recv_lease && !o.cancel_asked && !(o.on != nullptr && o.on->closing)) {
-    starve(o);
-    return false;
+  if (result == -ENOBUFS && o.code == op_code::recv_lease) {
+    if (wanted(o)) {
+      starve(o);
+      return false;
+    }
+    result = -ECANCELED;
   }
   return true;
 }
 
 /// Whether the operation has to be started again for what is left of it; `result` becomes that of the whole.
 bool io_driver::goes_on(op& o, int& result) noexcept {
-  const bool wanted = !o.cancel_asked && !(o.on != nullptr && o.on->closing);
   if (result == -EINTR) {
-    if (!wanted) result = -ECANCELED;
-    return wanted;
+    if (!wanted(o)) result = -ECANCELED;
+    return wanted(o);
   }
   if (result == -ENOBUFS && o.code == op_code::recv_lease && o.buffers != 0) {
     o.buffers = 0;  // no large buffer is free: a small one will do
-    return wanted;
+    return wanted(o);
   }
   if (!o.whole || result < 0) return false;
   if (result == 0 && o.length > o.moved) {
@@ -106,8 +125,8 @@ bool io_driver::goes_on(op& o, int& result) noexcept {
   } else {
     o.address = static_cast<std::byte*>(o.address) + result;
   }
-  if (!wanted) result = -ECANCELED;
-  return wanted;
+  if (!wanted(o)) result = -ECANCELED;
+  return wanted(o);
 }
 
 void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noexcept {
@@ -305,11 +324,12 @@ void io_driver::return_buffer(std::uint32_t buffer) noexcept {
 void io_driver::return_buffer_from_elsewhere(std::uint32_t buffer) noexcept {
   const unsigned cls = (buffer & flag_large) != 0 ? 1 : 0;
   std::byte* const memory = pool_.at(cls, buffer >> buffer_shift);
-  auto* const r = ::new (memory) returned{returned_.load(std::memory_order_relaxed), buffer};
-  while (!returned_.compare_exchange_weak(r->next, r, std::memory_order_release, std::memory_order_relaxed)) {
-  }
-  // Whoever finds the stack empty posts; the core empties it before it can be posted again.
-  if (r->next == nullptr) home_->post(returned_mail_.to<&io_driver::take_returned>(*this));
+  returned* top = returned_.load(std::memory_order_relaxed);
+  auto* const r = ::new (memory) returned{top, buffer};
+  while (!returned_.compare_exchange_weak(top, r, std::memory_order_release, std::memory_order_relaxed)) r->next = top;
+  // From here on the buffer is the core's. Whoever found the stack empty posts; the core empties it before that can happen
+  // again.
+  if (top == nullptr) home_->post(returned_mail_.to<&io_driver::take_returned>(*this));
 }
 
 void io_driver::take_returned() noexcept {
