@@ -1,0 +1,6 @@
+include(CMakeFindDependencyMacro)
+find_dependency(Threads)
+find_dependency(PkgConfig)
+pkg_check_modules(LIBURING REQUIRED IMPORTED_TARGET liburing>=2.3)
+include(${CMAKE_CURRENT_LIST_DIR}/corespun-compilers.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/corespun.cmake)

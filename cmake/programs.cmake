@@ -1,0 +1,49 @@
+# Examples and perf programs. The load generator and the floor (hand-written servers that show what
+# the kernel alone costs) owe nothing to corespun, so that they can judge it.
+
+# Adds build/<preset>/PATH from the sources; the first part of PATH is a target that builds them all.
+function(corespun_program path)
+  cmake_path(GET path PARENT_PATH folder)
+  cmake_path(GET path FILENAME name)
+  string(REPLACE / _ target ${path})
+  string(REGEX MATCH "^[a-z]+" group ${path})
+  add_executable(${target} ${ARGN})
+  set_target_properties(${target} PROPERTIES
+    OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${folder})
+  add_dependencies(${group} ${target})
+endfunction()
+
+if(CORESPUN_EXAMPLES)
+  add_custom_target(examples)
+  file(GLOB sources CONFIGURE_DEPENDS examples/*.cpp)
+  foreach(source ${sources})
+    cmake_path(GET source STEM name)
+    corespun_program(examples/${name} ${source})
+    target_link_libraries(examples_${name} PRIVATE corespun::corespun)
+  endforeach()
+endif()
+
+if(CORESPUN_PERF)
+  add_custom_target(perf)
+  file(GLOB sources CONFIGURE_DEPENDS perf/load/*.cpp)
+  corespun_program(perf/load ${sources})
+  target_compile_features(perf_load PRIVATE cxx_std_23)
+  target_link_libraries(perf_load PRIVATE Threads::Threads)
+
+  file(GLOB sources CONFIGURE_DEPENDS perf/floor/*.c)
+  foreach(source ${sources})
+    cmake_path(GET source STEM name)
+    corespun_program(perf/floor/${name} ${source})
+    target_compile_features(perf_floor_${name} PRIVATE c_std_11)
+    target_compile_options(perf_floor_${name} PRIVATE -O3)
+    target_compile_definitions(perf_floor_${name} PRIVATE _GNU_SOURCE)
+    target_link_libraries(perf_floor_${name} PRIVATE PkgConfig::LIBURING Threads::Threads)
+  endforeach()
+
+  file(GLOB sources CONFIGURE_DEPENDS perf/micro/*.cpp)
+  if(sources)
+    find_package(benchmark REQUIRED)
+    corespun_program(perf/micro ${sources})
+    target_link_libraries(perf_micro PRIVATE corespun::corespun benchmark::benchmark)
+  endif()
+endif()

@@ -1,0 +1,47 @@
+# One executable per folder of tests/. What does I/O runs in three lanes, chosen by environment, so
+# that each promise holds under each driver: uring, epoll, and uring with rings of a few entries.
+enable_testing()
+find_package(GTest REQUIRED)
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+
+# Helpers; a main() among them takes the place of GoogleTest's.
+file(GLOB support CONFIGURE_DEPENDS tests/support/*.cpp)
+add_library(corespun_test_support OBJECT ${support})
+target_link_libraries(corespun_test_support PUBLIC corespun::corespun GTest::gtest)
+target_compile_options(corespun_test_support PUBLIC -iquote ${PROJECT_SOURCE_DIR})  # "tests/support/…"
+
+set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${PROJECT_SOURCE_DIR}/cmake/discover.cmake)
+
+function(corespun_tests folder)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "STARTS" "LANES")
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS tests/${folder}/*_test.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  set(target corespun_${folder}_tests)
+  add_executable(${target} ${sources})
+  target_link_libraries(${target} PRIVATE corespun_test_support GTest::gtest_main)
+  if(arg_STARTS)  # programs that the tests start
+    target_compile_definitions(${target} PRIVATE CORESPUN_BIN_DIR="${PROJECT_BINARY_DIR}/${arg_STARTS}")
+    add_dependencies(${target} ${arg_STARTS})
+  endif()
+  set(list ${PROJECT_BINARY_DIR}/${target}.cmake)
+  file(GENERATE OUTPUT ${list} CONTENT
+    "corespun_discover(${folder} [[$<TARGET_FILE:${target}>]] ${arg_LANES})\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${list})
+endfunction()
+
+corespun_tests(runtime LANES futex)
+corespun_tests(io LANES uring epoll small)
+corespun_tests(net LANES uring epoll small)
+if(CORESPUN_EXAMPLES)
+  corespun_tests(examples LANES uring epoll small STARTS examples)
+endif()
+if(CORESPUN_PERF)
+  corespun_tests(perf LANES uring STARTS perf)
+endif()
+
+add_test(NAME tools.floors COMMAND Python3::Interpreter tools/floors.py
+         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+add_test(NAME tools.floors_finds_violations COMMAND Python3::Interpreter tools/floors.py --self-test
+         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
