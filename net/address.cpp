@@ -56,6 +56,7 @@ result<address> parse_v6(std::string_view inside, std::uint16_t port) {
 }  // namespace
 
 result<address> address::parse(std::string_view text) {
+  if (text.find('\0') != std::string_view::npos) return bad();  // would end the text for the C library
   if (text.starts_with("unix:")) return parse_unix(text.substr(5));
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return bad();

@@ -32,6 +32,7 @@ int attempt_poll(const op& o) noexcept {
   pollfd p{o.fd, static_cast<short>(o.events), 0};
   const int n = ::poll(&p, 1, 0);
   if (n < 0) return -errno;
+  if ((p.revents & POLLNVAL) != 0) return -EBADF;
   return n == 0 ? -EAGAIN : p.revents;
 }
 

@@ -102,12 +102,12 @@ class epoll_driver final : public io_driver {
     if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
       f->in_ready = true;
       f->ended = f->ended || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-      if (f->reading != nullptr) again(*f->reading);
+      if (f->reading != nullptr && f->reading->where == op::place::kernel) again(*f->reading);
       f = files_.find(tag);  // that may have been the last thing it waited for before closing
     }
     if (f != nullptr && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) {
       f->out_ready = true;
-      if (f->writing != nullptr) again(*f->writing);
+      if (f->writing != nullptr && f->writing->where == op::place::kernel) again(*f->writing);
     }
   }
 

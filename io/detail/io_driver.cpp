@@ -142,6 +142,7 @@ void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noe
   const op_code code = o.code;
   ending(o);
   ops_.give_back(o);
+  if (code == op_code::recv_lease && (flags & flag_buffer) == 0) feed_starved();
 
   if (code == op_code::close) {
     closed(*f, result);
@@ -181,6 +182,7 @@ void io_driver::completed_many(op& o, int result, std::uint32_t flags) noexcept 
   } else {
     drop(code, result, flags);
   }
+  if (final && code == op_code::recv_lease && (flags & flag_buffer) == 0) feed_starved();
   if (final && f.closing) close_if_idle(f);
 }
 
@@ -309,14 +311,30 @@ void io_driver::unlink_starved(op& o) noexcept {
 void io_driver::return_buffer(std::uint32_t buffer) noexcept {
   const unsigned cls = (buffer & flag_large) != 0 ? 1 : 0;
   provide(cls, static_cast<std::uint16_t>(buffer >> buffer_shift));
-  if (cls != 0 || starved_first_ == nullptr) return;
-  op& o = *starved_first_;
-  starved_first_ = o.next;
-  if (starved_first_ == nullptr) starved_last_ = nullptr;
-  o.where = op::place::nowhere;
-  attempt_flags_ = 0;
-  const int result = start(o);
-  if (result != pending) completed(o, result, attempt_flags_);
+  if (cls == 0) feed_starved();
+}
+
+// The oldest gets the buffer; one that ends without taking it, or waits without needing it, passes it on.
+void io_driver::feed_starved() noexcept {
+  feed_again_ = true;
+  if (feeding_) return;
+  feeding_ = true;
+  while (feed_again_ && starved_first_ != nullptr) {
+    feed_again_ = false;
+    op& o = *starved_first_;
+    starved_first_ = o.next;
+    if (starved_first_ == nullptr) starved_last_ = nullptr;
+    o.where = op::place::nowhere;
+    attempt_flags_ = 0;
+    const bool kernel_takes = multishot() && !o.by_readiness;
+    const int result = start(o);
+    if (result != pending) {
+      completed(o, result, attempt_flags_);
+    } else if (!kernel_takes) {
+      feed_again_ = true;
+    }
+  }
+  feeding_ = false;
 }
 
 // B1: a thread that is not the core pushes the buffer on a stack and posts one mail; the core takes the stack whole.

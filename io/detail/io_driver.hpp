@@ -122,6 +122,7 @@ class io_driver : public driver {
   [[nodiscard]] bool settle(op& o, int& result, std::uint32_t& flags) noexcept;
   void end(op& o, int result, std::uint32_t flags, bool inline_end) noexcept;
   void starve(op& o) noexcept;
+  void feed_starved() noexcept;
   void unlink_starved(op& o) noexcept;
   void request_stop(op& o) noexcept;
   void close_if_idle(file& f) noexcept;
@@ -132,6 +133,8 @@ class io_driver : public driver {
   buffer_pool pool_;
   op* starved_first_ = nullptr;  // wait for a buffer, oldest first
   op* starved_last_ = nullptr;
+  bool feeding_ = false;
+  bool feed_again_ = false;
 
   struct returned {
     returned* next;

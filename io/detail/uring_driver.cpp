@@ -184,7 +184,8 @@ class uring_driver final : public io_driver {
       prepare(o, *sqe);
     }
     if (cancels_missed_) send_missed_cancels();
-    const bool wait = deadline != clock::time_point::min() && backlog_first_ == nullptr && !completions_ready();
+    const bool all_handed_over = backlog_first_ == nullptr && !cancels_missed_ && bell_armed_;
+    const bool wait = deadline != clock::time_point::min() && all_handed_over && !completions_ready();
     if (wait || ring_.flush() > 0 || kernel_has_work()) enter(wait, deadline);
     reap();
   }
@@ -337,13 +338,16 @@ class uring_driver final : public io_driver {
     return result == -EINVAL || result == -EOPNOTSUPP || result == -EACCES || result == -EAGAIN || result == -ENOSYS;
   }
   [[nodiscard]] static bool may_fall_back(const op& o) noexcept {
-    return !o.by_readiness && !o.cancel_asked && (o.on == nullptr || (!o.on->direct && !o.on->closing)) &&
-           o.code != op_code::poll;
+    if (o.by_readiness || o.cancel_asked || o.code == op_code::poll) return false;
+    return o.on == nullptr || (!o.on->direct && (!o.on->closing || o.code == op_code::close));
   }
 
+  // An operation that was asked to end meanwhile gets this one chance and does not wait anew: nobody would ask again.
   void again(op& o) noexcept {
     attempt_flags_ = 0;
-    const int result = start(o);
+    const bool last = o.cancel_asked || (o.on != nullptr && o.on->closing && o.code != op_code::close);
+    int result = last ? attempt(o) : start(o);
+    if (last && result == -EAGAIN) result = -ECANCELED;
     if (result != pending) completed(o, result, attempt_flags_);
   }
 
