@@ -23,24 +23,36 @@
 #include <corespun/runtime/this_core.hpp>
 #include <corespun/runtime/when.hpp>
 
+#include <cstdio>
+#include <type_traits>
+
 namespace corespun {
 
 /// How run() starts: the cores (runtime.hpp) and their I/O (io/options.hpp).
 struct options : runtime_options {
-  options() { handle_signals = true; }
-  io_options io;
+  options() {
+    handle_signals = true;
+    driver = nullptr;
+  }
+  io_options io;  ///< unless `driver` is set
 };
 
 /// Runs fn(), or fn(scope&), a task, on a runtime with I/O, until it and all it owns has ended.
-/// Returns what it returned, if that is an int, else 0; 0 too when SIGINT or SIGTERM ended it.
-/// What it throws is thrown here.
+/// Returns what it returned, if that is an int; 1 if it returned an error, which is explained on stderr; else 0. 0 too when
+/// SIGINT or SIGTERM ended it. What it throws is thrown here.
 template <typename Fn>
 int run(Fn fn, options o = {}) {
-  o.driver = io_drivers(o.io);
+  if (!o.driver) o.driver = io_drivers(o.io);
   runtime machine(std::move(o));
   auto outcome = machine.run(std::move(fn));
-  if constexpr (requires { static_cast<int>(std::move(outcome).value()); }) {
-    return outcome.has_value() ? static_cast<int>(std::move(outcome).value()) : 0;
+  using value = decltype(std::move(outcome).value());
+  if constexpr (std::is_convertible_v<value, int>) {
+    return outcome.has_value() ? std::move(outcome).value() : 0;
+  } else if constexpr (detail::is_result<value>::value) {
+    if (!outcome.has_value()) return 0;
+    const value ended = std::move(outcome).value();
+    if (!ended) std::fprintf(stderr, "%s\n", explain(ended.error(), "main").c_str());
+    return ended ? 0 : 1;
   } else {
     return 0;
   }

@@ -22,7 +22,7 @@ void count(std::atomic<std::uint64_t>& counter) {
 task<> echo(tcp_stream stream, std::vector<counters>& all, bool multishot) {
   counters& mine = all[this_core::index()];  // a connection stays on its core
   count(mine.connections);
-  stream.set_multishot(multishot);
+  if (multishot) stream.use_multishot();
   while (true) {
     result<lease> data = co_await stream.recv();
     if (!data || data->empty()) break;

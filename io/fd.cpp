@@ -1,12 +1,13 @@
 #include <corespun/io/fd.hpp>
 
-#include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <iterator>
-#include <string_view>
+#include <new>
 
 namespace corespun {
 namespace detail {
@@ -71,6 +72,16 @@ fd::~fd() {
 
 void detail::file::close_by_mail() noexcept { driver->close_file(*this, nullptr); }
 
+namespace {
+
+bool is_tcp(int socket) noexcept {
+  int protocol = 0;
+  socklen_t size = sizeof protocol;
+  return ::getsockopt(socket, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 && protocol == IPPROTO_TCP;
+}
+
+}  // namespace
+
 result<fd> fd::adopt(int native) {
   struct stat s;
   if (::fstat(native, &s) != 0) return std::unexpected(system_error_code(errno));
@@ -80,13 +91,14 @@ result<fd> fd::adopt(int native) {
   const auto what = S_ISSOCK(s.st_mode)                             ? detail::file::kind::socket
                     : S_ISREG(s.st_mode) || S_ISBLK(s.st_mode) ? detail::file::kind::regular
                                                                     : detail::file::kind::stream;
-  detail::file& f = driver.open_file(native, what);
-  if (what == detail::file::kind::stream && driver.name() == std::string_view("epoll")) {
-    const int flags = ::fcntl(native, F_GETFL);
-    f.restore_blocking = (flags & O_NONBLOCK) == 0;
-    ::fcntl(native, F_SETFL, flags | O_NONBLOCK);
+  try {
+    detail::file& f = driver.open_file(native, what);
+    driver.adopted(f);
+    f.short_is_empty = what == detail::file::kind::socket && is_tcp(native);
+    return fd(f);
+  } catch (const std::bad_alloc&) {
+    return std::unexpected(system_error_code(ENOMEM));
   }
-  return fd(f);
 }
 
 }  // namespace corespun

@@ -122,7 +122,7 @@ class fd {
 
   /// Takes a descriptor over: a socket, a pipe, a terminal or a regular file. With epoll, a descriptor that is no socket is
   /// made non-blocking until it is closed; regular files are read on helper threads.
-  /// Errors: EBADF; then nothing is owned. Call it on the core that will use it.
+  /// Errors: EBADF, ENOMEM; then it is still the caller's. Call it on the core that will use it.
   [[nodiscard]] static result<fd> adopt(int native);
 
   [[nodiscard]] bool valid() const noexcept { return file_ != nullptr; }

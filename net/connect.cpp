@@ -1,11 +1,11 @@
 #include <corespun/net/connect.hpp>
 
+#include <corespun/io/detail/raw_fd.hpp>
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/sleep.hpp>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -37,15 +37,13 @@ task<result<>> keep_trying(detail::file& socket, const address& to) {
 }  // namespace
 
 task<result<tcp_stream>> connect(address to, clock::duration limit) {
-  const int native = ::socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (native < 0) co_return std::unexpected(system_error_code(errno));
+  detail::raw_fd native(::socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (native.get() < 0) co_return std::unexpected(system_error_code(errno));
   const int one = 1;
-  if (!to.is_unix()) ::setsockopt(native, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  result<fd> socket = fd::adopt(native);
-  if (!socket) {
-    ::close(native);
-    co_return std::unexpected(socket.error());
-  }
+  if (!to.is_unix()) ::setsockopt(native.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  result<fd> socket = fd::adopt(native.get());
+  if (!socket) co_return std::unexpected(socket.error());
+  native.release();
   auto attempt = keep_trying(socket->at(), to);
   const result<> done = co_await with_timeout(limit, std::move(attempt));
   if (!done) co_return std::unexpected(done.error());

@@ -12,7 +12,7 @@ void crowd::leave() noexcept {
 }
 
 task<> crowd::room() {
-  while (limit_ != 0 && inside_ >= limit_) {
+  while (full()) {
     room_.emplace();
     co_await room_->wait();
   }
@@ -32,7 +32,6 @@ pace::pace(double per_second) noexcept
 
 // A bucket of a tenth of a second: short bursts pass, the rate holds.
 task<> pace::next() {
-  if (distance_ == clock::duration::zero()) co_return;
   const clock::time_point now = clock::now();
   due_ = std::max(due_, now - std::chrono::milliseconds(100)) + distance_;
   if (due_ > now) co_await sleep_until(due_);
@@ -49,12 +48,12 @@ task<> pace::pause(std::error_code error, const address& at) {
 }
 
 bool passes_with_time(std::error_code error) noexcept {
+  if (error == std::errc::not_enough_memory) return true;
   if (error.category() != std::system_category()) return false;
   switch (error.value()) {
     case EMFILE:
     case ENFILE:
-    case ENOBUFS:
-    case ENOMEM: return true;
+    case ENOBUFS: return true;
     default: return false;
   }
 }

@@ -13,6 +13,7 @@
 //     serve returns after the last of them.
 // The handler is copied to each core and called there; what it refers to is shared between cores.
 
+#include <corespun/io/detail/raw_fd.hpp>
 #include <corespun/net/stream.hpp>
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/event.hpp>
@@ -22,6 +23,7 @@
 
 #include <chrono>
 #include <exception>
+#include <new>
 #include <optional>
 #include <system_error>
 #include <type_traits>
@@ -44,6 +46,7 @@ namespace detail {
 class crowd {
  public:
   explicit crowd(unsigned limit) noexcept : limit_(limit) {}
+  [[nodiscard]] bool full() const noexcept { return limit_ != 0 && inside_ >= limit_; }
   void enter() noexcept { ++inside_; }
   void leave() noexcept;
   [[nodiscard]] task<> room();
@@ -60,6 +63,7 @@ class crowd {
 class pace {
  public:
   explicit pace(double per_second) noexcept;
+  [[nodiscard]] bool limited() const noexcept { return distance_ > clock::duration::zero(); }
   [[nodiscard]] task<> next();
   /// After an error that only time mends: 5 ms, doubled each time up to 1 s. Says so the first time.
   [[nodiscard]] task<> pause(std::error_code error, const address& at);
@@ -103,13 +107,13 @@ class server_part {
   task<> run() {
     // The connections live in a scope that a cancel does not reach, so that they can be given time.
     auto body = [this](scope& s) -> task<> {
+      const open_at_exit no_more(closing_);
       (void)s.spawn([this]() -> task<> {
         auto all = hold_connections();
         (void)co_await shield(clock::duration::max(), std::move(all));
       });
       co_await ready_.wait();
-      const open_at_exit no_more(closing_);
-      co_await accept_all();
+      co_await accept_all(std::move(listener_));
     };
     co_await with_scope(std::move(body));
   }
@@ -126,20 +130,30 @@ class server_part {
     co_await with_scope(std::move(body));
   }
 
-  task<> accept_all() {
+  // The listener ends with this task, before the grace: nobody is left waiting in its queue.
+  task<> accept_all(tcp_listener listener) {
     while (true) {
-      co_await crowd_.room();
-      co_await pace_.next();
-      result<tcp_stream> stream = co_await listener_.accept();
-      if (stream) {
+      if (crowd_.full()) co_await crowd_.room();
+      if (pace_.limited()) co_await pace_.next();
+      result<tcp_stream> stream = co_await listener.accept();
+      std::error_code error = stream ? start(std::move(*stream)) : stream.error();
+      if (!error) {
         pace_.accepted();
-        crowd_.enter();
-        (void)connections_->spawn(&server_part::one_connection, this, std::move(*stream));
-      } else if (passes_with_time(stream.error())) {
-        co_await pace_.pause(stream.error(), listener_.local_address());
-      } else if (!died_in_queue(stream.error())) {
-        throw std::system_error(stream.error(), "accept");
+      } else if (passes_with_time(error)) {
+        co_await pace_.pause(error, listener.local_address());
+      } else if (!died_in_queue(error)) {
+        throw std::system_error(error, "accept");
       }
+    }
+  }
+
+  std::error_code start(tcp_stream stream) {
+    try {
+      (void)connections_->spawn(&server_part::one_connection, this, std::move(stream));
+      crowd_.enter();
+      return {};
+    } catch (const std::bad_alloc&) {
+      return std::make_error_code(std::errc::not_enough_memory);
     }
   }
 
@@ -168,9 +182,10 @@ class server_part {
 
 /// One core's part, from the descriptor that was made for it.
 template <typename Handler>
-task<> serve_here(int listening, Handler handler, serve_limits limits) {
-  result<tcp_listener> listener = tcp_listener::adopt(listening);
+task<> serve_here(raw_fd listening, listen_options how, Handler handler, serve_limits limits) {
+  result<tcp_listener> listener = tcp_listener::adopt(listening.get(), how);
   if (!listener) throw std::system_error(listener.error(), "adopt");
+  listening.release();
   server_part<Handler> part(std::move(*listener), std::move(handler), limits, this_core::count());
   co_await part.run();
 }
@@ -188,9 +203,8 @@ template <typename Handler>
         if (core == this_core::index()) continue;
         const result<int> socket = listener.another_socket();
         if (!socket) throw std::system_error(socket.error(), "listen");
-        (void)s.spawn_on(core, [fd = *socket, handler, limits]() mutable -> task<> {
-          return detail::serve_here<Handler>(fd, std::move(handler), limits);
-        });
+        detail::raw_fd owned(*socket);
+        (void)s.spawn_on(core, detail::serve_here<Handler>, std::move(owned), listener.options(), handler, limits);
       }
       detail::server_part<Handler> part(std::move(listener), std::move(handler), limits, this_core::count());
       co_await part.run();

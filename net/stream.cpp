@@ -1,5 +1,7 @@
 #include <corespun/net/stream.hpp>
 
+#include <corespun/io/detail/raw_fd.hpp>
+
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -20,7 +22,7 @@ op& recv_awaiter::fill(io_driver& d) const {
 
 bool recv_awaiter::take_from_queue(std::coroutine_handle<> leaf, root& task) {
   begin_elsewhere(task);
-  return many_->wait(leaf, task);
+  return file_->many->wait(leaf, task);
 }
 
 result<lease> recv_awaiter::await_resume() const noexcept {
@@ -47,7 +49,7 @@ op& parts_awaiter::fill(io_driver& d) {
 
 bool accept_awaiter::take_from_queue(std::coroutine_handle<> leaf, root& task) {
   begin_elsewhere(task);
-  return many_->wait(leaf, task);
+  return file_->many->wait(leaf, task);
 }
 
 result<tcp_stream> accept_awaiter::await_resume() const {
@@ -56,6 +58,7 @@ result<tcp_stream> accept_awaiter::await_resume() const {
   io_driver& d = *file_->driver;
   file* const f = d.try_open_file(n, file::kind::socket, d.accepts_direct());
   if (f == nullptr) return std::unexpected(system_error_code(ENOMEM));
+  f->short_is_empty = file_->short_is_empty;  // of the kind of its listener
   return tcp_stream(fd(*f));
 }
 
@@ -63,34 +66,8 @@ result<tcp_stream> accept_awaiter::await_resume() const {
 
 // --- tcp_stream ---
 
-tcp_stream::tcp_stream() noexcept = default;
-tcp_stream::tcp_stream(fd socket) noexcept : socket_(std::move(socket)) {}
-tcp_stream::tcp_stream(tcp_stream&&) noexcept = default;
-// The queue goes before the socket that it refers to.
-tcp_stream& tcp_stream::operator=(tcp_stream&& other) noexcept {
-  many_ = std::move(other.many_);
-  socket_ = std::move(other.socket_);
-  return *this;
-}
-tcp_stream::~tcp_stream() = default;
-
 detail::whole_awaiter tcp_stream::shutdown_write() {
   return {socket_.at(), detail::op_code::shutdown, nullptr, 0, false};
-}
-
-detail::close_awaiter tcp_stream::close() noexcept {
-  many_.reset();
-  return socket_.close();
-}
-
-void tcp_stream::set_multishot(bool on) {
-  detail::file& f = socket_.at();
-  if (!on) {
-    many_.reset();
-  } else if (!many_ && f.driver->multishot()) {
-    constexpr std::size_t ahead = 16;
-    many_ = std::make_unique<detail::multishot_queue>(f, detail::op_code::recv_lease, ahead);
-  }
 }
 
 result<> tcp_stream::set_option(int level, int name, int value) noexcept {
@@ -133,22 +110,6 @@ result<address> tcp_stream::peer_address() const {
 
 namespace {
 
-/// A descriptor on its way to an owner.
-class raw_fd {
- public:
-  explicit raw_fd(int fd) noexcept : fd_(fd) {}
-  raw_fd(const raw_fd&) = delete;
-  raw_fd& operator=(const raw_fd&) = delete;
-  ~raw_fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int get() const noexcept { return fd_; }
-  int release() noexcept { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
 std::unexpected<std::error_code> last_error() { return std::unexpected(system_error_code(errno)); }
 
 bool switch_on(int socket, int level, int name) {
@@ -161,13 +122,13 @@ void remove_dead_socket_file(const address& at) {
   const auto* const un = reinterpret_cast<const sockaddr_un*>(at.native());
   struct stat s;
   if (un->sun_path[0] == '\0' || ::lstat(un->sun_path, &s) != 0 || !S_ISSOCK(s.st_mode)) return;
-  const raw_fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const detail::raw_fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (::connect(probe.get(), at.native(), at.native_size()) != 0 && errno == ECONNREFUSED) ::unlink(un->sun_path);
 }
 
 /// `shares`: the port is ours already, on another socket.
 result<int> listening_socket(const address& at, int backlog, bool shares) {
-  raw_fd socket(::socket(at.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  detail::raw_fd socket(::socket(at.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (socket.get() < 0) return last_error();
   if (at.is_unix()) {
     remove_dead_socket_file(at);
@@ -188,26 +149,18 @@ result<int> listening_socket(const address& at, int backlog, bool shares) {
 
 tcp_listener::tcp_listener(fd socket, const address& at, listen_options options)
     : socket_(std::move(socket)), at_(at), options_(options) {
-  detail::file& f = socket_.at();
   constexpr std::size_t ahead = 64;
-  if (options.multishot && f.driver->multishot()) {
-    many_ = std::make_unique<detail::multishot_queue>(f, detail::op_code::accept, ahead);
-  }
+  detail::file& f = socket_.at();
+  if (options.multishot) f.driver->use_multishot(f, detail::op_code::accept, ahead);
 }
-tcp_listener::tcp_listener(tcp_listener&&) noexcept = default;
-tcp_listener& tcp_listener::operator=(tcp_listener&& other) noexcept {
-  many_ = std::move(other.many_);
-  socket_ = std::move(other.socket_);
-  at_ = other.at_;
-  options_ = other.options_;
-  return *this;
-}
-tcp_listener::~tcp_listener() = default;
 
 result<tcp_listener> tcp_listener::bind(const address& at, listen_options options) {
   const result<int> socket = listening_socket(at, options.backlog, false);
   if (!socket) return std::unexpected(socket.error());
-  return adopt(*socket, options);
+  detail::raw_fd owned(*socket);
+  result<tcp_listener> listener = adopt(owned.get(), options);
+  if (listener) owned.release();
+  return listener;
 }
 
 result<tcp_listener> tcp_listener::adopt(int listening, listen_options options) {
@@ -228,11 +181,6 @@ result<int> tcp_listener::another_socket() const {
   const int copy = ::fcntl(socket_.native_handle(), F_DUPFD_CLOEXEC, 0);
   if (copy < 0) return last_error();
   return copy;
-}
-
-detail::close_awaiter tcp_listener::close() noexcept {
-  many_.reset();
-  return socket_.close();
 }
 
 }  // namespace corespun

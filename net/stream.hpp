@@ -1,5 +1,5 @@
 #pragma once
-// tcp_stream: a connection, TCP or Unix. tcp_listener: where connections come from. connect: makes one.
+// tcp_stream: a connection, TCP or Unix. tcp_listener: where connections come from.
 //
 //   while (true) {
 //     auto data = co_await stream.recv();            // result<lease>: bytes in a buffer of the core's pool
@@ -20,7 +20,6 @@
 
 #include <sys/uio.h>
 
-#include <memory>
 #include <string_view>
 
 namespace corespun {
@@ -28,12 +27,12 @@ namespace detail {
 
 class [[nodiscard]] recv_awaiter : public op_awaiter {
  public:
-  recv_awaiter(file& f, multishot_queue* many) noexcept : file_(&f), many_(many) {}
+  explicit recv_awaiter(file& f) noexcept : file_(&f) {}
 
   template <typename Promise>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
     root& task = *self.promise().owner;
-    if (many_ != nullptr) return take_from_queue(self, task);
+    if (file_->many != nullptr) return take_from_queue(self, task);
     return begin(self, task, op_code::recv_lease, [this](io_driver& d) -> op& { return fill(d); });
   }
   [[nodiscard]] result<lease> await_resume() const noexcept;
@@ -42,7 +41,6 @@ class [[nodiscard]] recv_awaiter : public op_awaiter {
   [[nodiscard]] op& fill(io_driver& d) const;
   [[nodiscard]] bool take_from_queue(std::coroutine_handle<> leaf, root& task);
   file* file_;
-  multishot_queue* many_;
 };
 
 class [[nodiscard]] parts_awaiter : public op_awaiter {
@@ -67,18 +65,15 @@ class [[nodiscard]] parts_awaiter : public op_awaiter {
 
 class tcp_stream {
  public:
-  tcp_stream() noexcept;  ///< none
-  explicit tcp_stream(fd socket) noexcept;
-  tcp_stream(tcp_stream&&) noexcept;
-  tcp_stream& operator=(tcp_stream&&) noexcept;
-  /// Closes in the background.
-  ~tcp_stream();
+  tcp_stream() noexcept {}  ///< none
+  /// A connected socket. Its destructor closes in the background.
+  explicit tcp_stream(fd socket) noexcept : socket_(std::move(socket)) {}
 
   /// Waits for data and leases them; an empty lease is the end of the stream. The buffers learn: a stream whose messages
   /// fill the small ones gets large ones. When all buffers are leased, waits until one comes back.
-  [[nodiscard]] detail::recv_awaiter recv() { return {socket_.at(), many_.get()}; }
+  [[nodiscard]] detail::recv_awaiter recv() { return detail::recv_awaiter(socket_.at()); }
 
-  /// As in fd.hpp, into and from the caller's memory. Not while multishot is on, for reading.
+  /// As in fd.hpp, into and from the caller's memory. Not for reading after use_multishot().
   [[nodiscard]] auto read_some(std::span<std::byte> buffer) { return socket_.read_some(buffer); }
   [[nodiscard]] auto read_exactly(std::span<std::byte> buffer) { return socket_.read_exactly(buffer); }
   [[nodiscard]] auto write_some(std::span<const std::byte> bytes) { return socket_.write_some(bytes); }
@@ -92,11 +87,15 @@ class tcp_stream {
 
   /// Cancels what is in flight, awaits it, closes. Unread data make the kernel reset the connection: read to the end first
   /// where the last written bytes matter.
-  [[nodiscard]] detail::close_awaiter close() noexcept;
+  [[nodiscard]] detail::close_awaiter close() noexcept { return socket_.close(); }
 
-  /// With io_uring: keeps one receive armed that serves many messages, at most 16 buffers ahead of recv(). Saves a submission
-  /// per message; the connection stays on this core for good. Elsewhere it changes nothing.
-  void set_multishot(bool on);
+  /// With io_uring: from now on one receive stays armed and serves many messages, at most 16 buffers ahead of recv(). Saves a
+  /// submission per message; meant for many small ones. Elsewhere it changes nothing. Errors: std::bad_alloc.
+  void use_multishot() {
+    constexpr std::size_t ahead = 16;
+    detail::file& f = socket_.at();
+    f.driver->use_multishot(f, detail::op_code::recv_lease, ahead);
+  }
 
   /// setsockopt(2), for example set_option(SOL_SOCKET, SO_KEEPALIVE, 1). Errors: errc::not_supported for a direct descriptor.
   [[nodiscard]] result<> set_option(int level, int name, int value) noexcept;
@@ -110,18 +109,17 @@ class tcp_stream {
 
  private:
   fd socket_;
-  std::unique_ptr<detail::multishot_queue> many_;
 };
 
 namespace detail {
 
 class [[nodiscard]] accept_awaiter : public op_awaiter {
  public:
-  accept_awaiter(file& f, multishot_queue* many) noexcept : file_(&f), many_(many) {}
+  explicit accept_awaiter(file& f) noexcept : file_(&f) {}
   template <typename Promise>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
     root& task = *self.promise().owner;
-    if (many_ != nullptr) return take_from_queue(self, task);
+    if (file_->many != nullptr) return take_from_queue(self, task);
     return begin(self, task, op_code::accept,
                  [this](io_driver& d) -> op& { return d.make_op(op_code::accept, *file_); });
   }
@@ -130,7 +128,6 @@ class [[nodiscard]] accept_awaiter : public op_awaiter {
  private:
   [[nodiscard]] bool take_from_queue(std::coroutine_handle<> leaf, root& task);
   file* file_;
-  multishot_queue* many_;
 };
 
 }  // namespace detail
@@ -155,23 +152,19 @@ class tcp_listener {
   /// over the listeners of a port (SO_REUSEPORT); a Unix socket is shared. The caller owns it.
   [[nodiscard]] result<int> another_socket() const;
 
-  tcp_listener(tcp_listener&&) noexcept;
-  tcp_listener& operator=(tcp_listener&&) noexcept;
-  ~tcp_listener();
-
   /// The next connection. Errors: EMFILE and the like; connections that died meanwhile are passed over.
   /// Cancel: a connection that was accepted is delivered, or stays for the next accept().
-  [[nodiscard]] detail::accept_awaiter accept() { return {socket_.at(), many_.get()}; }
+  [[nodiscard]] detail::accept_awaiter accept() { return detail::accept_awaiter(socket_.at()); }
 
   [[nodiscard]] const address& local_address() const noexcept { return at_; }
-  [[nodiscard]] detail::close_awaiter close() noexcept;
+  [[nodiscard]] const listen_options& options() const noexcept { return options_; }
+  [[nodiscard]] detail::close_awaiter close() noexcept { return socket_.close(); }
 
  private:
   tcp_listener(fd socket, const address& at, listen_options options);
   fd socket_;
   address at_;
   listen_options options_;
-  std::unique_ptr<detail::multishot_queue> many_;
 };
 
 }  // namespace corespun

@@ -40,9 +40,9 @@ class deadline_awaiter final : private joiner, private timer {
     }
     core& home = parent_->home();
     child_.adopt(home, *this, body_);
-    fire = [](timer& t) noexcept { static_cast<deadline_awaiter&>(t).child_.cancel(); };
+    fire = [](timer& t) noexcept { static_cast<deadline_awaiter&>(t).expire(); };
     if (deadline_ <= home.now()) {
-      child_.cancel();
+      expire();
     } else if (deadline_ != clock::time_point::max()) {
       home.timers().arm(*this, deadline_);
     }
@@ -59,10 +59,15 @@ class deadline_awaiter final : private joiner, private timer {
   }
 
  private:
+  void expire() noexcept {
+    expired_ = true;
+    child_.cancel();
+  }
+
   std::coroutine_handle<> child_ended(root& child) noexcept override {
     parent_->home().timers().cancel(*this);
-    // Stopped by the deadline is an answer; stopped because the parent is stops the parent.
-    if (Shielded == shielded::no && child.was_stopped() && parent_->cancelled()) {
+    // Stopped by the limit is an answer; stopped by anything else stops the parent.
+    if (child.was_stopped() && (!expired_ || (Shielded == shielded::no && parent_->cancelled()))) {
       parent_->stop();
       return std::noop_coroutine();
     }
@@ -72,6 +77,7 @@ class deadline_awaiter final : private joiner, private timer {
   clock::time_point deadline_;
   std::coroutine_handle<> body_;
   root* parent_ = nullptr;
+  bool expired_ = false;
   root child_;
 
   static constexpr wait_kind kind{

@@ -5,7 +5,9 @@
 #include <corespun/runtime/detail/signals.hpp>
 #include <corespun/runtime/detail/threads.hpp>
 
+#include <algorithm>
 #include <future>
+#include <optional>
 #include <semaphore>
 #include <thread>
 #include <vector>
@@ -17,7 +19,7 @@ struct runtime::threads {
 };
 
 runtime::runtime(runtime_options options)
-    : options_(std::move(options)), machine_(options_.offload_threads), threads_(std::make_unique<threads>()) {
+    : options_(std::move(options)), machine_(std::max(1U, options_.offload_threads)), threads_(std::make_unique<threads>()) {
   const std::vector<unsigned> cpus = detail::usable_cpus();
   const unsigned count = options_.cores != 0 ? options_.cores : static_cast<unsigned>(cpus.size());
   for (unsigned i = 0; i < count; ++i) {
@@ -25,7 +27,8 @@ runtime::runtime(runtime_options options)
   }
 
   std::vector<std::promise<void>> attached(count);
-  {
+  std::exception_ptr first;
+  try {
     const detail::all_signals_blocked no_signals_there;
     for (unsigned i = 0; i < count; ++i) {
       threads_->all.emplace_back([this, i, cpu = cpus[i % cpus.size()], &attached] {
@@ -42,10 +45,11 @@ runtime::runtime(runtime_options options)
         c.run();
       });
     }
+  } catch (const std::system_error&) {
+    first = std::current_exception();  // no more threads; those that there are must end first
   }
-  std::exception_ptr first;
   std::vector<unsigned> started;
-  for (unsigned i = 0; i < count; ++i) {
+  for (unsigned i = 0; i < threads_->all.size(); ++i) {
     try {
       attached[i].get_future().get();
       started.push_back(i);
@@ -64,6 +68,7 @@ runtime::~runtime() {
   for (const auto& c : machine_.cores) c->ask_to_end();
   threads_->all.clear();  // joins
   for (const auto& c : machine_.cores) c->take_mail();  // from those that ended later
+  machine_.wait_for_posters();
 }
 
 unsigned runtime::cores() const noexcept { return static_cast<unsigned>(machine_.cores.size()); }
@@ -124,6 +129,7 @@ void runtime::wait_for(detail::root& main, std::coroutine_handle<> frame) {
   main.complete_from_any_thread();
 
   int signals = 0;
+  std::optional<detail::task_report> survivors;
   auto notice = std::chrono::steady_clock::time_point::max();
   while (true) {
     switch (wait.next(notice)) {
@@ -131,7 +137,7 @@ void runtime::wait_for(detail::root& main, std::coroutine_handle<> frame) {
         return;
       case detail::signal_wait::signalled:
         if (++signals > 1) {
-          detail::report_tasks(main, "the second signal ends the process; tasks that still ran");
+          const detail::task_report last(main, "the second signal ends the process; tasks that still ran");
           wait.die();
         }
         notice = std::chrono::steady_clock::now() + options_.drain_notice;
@@ -139,7 +145,7 @@ void runtime::wait_for(detail::root& main, std::coroutine_handle<> frame) {
         break;
       case detail::signal_wait::timed_out:
         notice = std::chrono::steady_clock::time_point::max();
-        detail::report_tasks(main, "tasks that still run although they were asked to stop; a second signal ends the process");
+        survivors.emplace(main, "tasks that still run although they were asked to stop; a second signal ends the process");
         break;
     }
   }

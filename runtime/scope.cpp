@@ -43,6 +43,11 @@ void spawned::cancel_by_mail() noexcept {
 
 }  // namespace detail
 
+void scope::not_begun() {
+  detail::caller_bug("spawn into a scope whose body has not begun",
+                     "let the function that with_scope calls be a coroutine itself");
+}
+
 void scope::open(detail::root& parent, std::coroutine_handle<> body) noexcept {
   home_ = &parent.home();
   parent_ = &parent;
@@ -51,7 +56,7 @@ void scope::open(detail::root& parent, std::coroutine_handle<> body) noexcept {
 }
 
 detail::core& scope::core_at(unsigned index) const {
-  auto& cores = home_->all().cores;
+  auto& cores = here().all().cores;
   if (index >= cores.size()) {
     detail::caller_bug("spawn_on core " + std::to_string(index) + " of " + std::to_string(cores.size()),
                        "ask this_core::count() for the number of cores");
@@ -102,8 +107,13 @@ std::coroutine_handle<> scope::child_ended(detail::root& child) noexcept {
     child.deliver = [](detail::mail& m) noexcept {
       auto& s = static_cast<detail::spawned&>(m);
       detail::core& home = *s.in->home_;
+      s.settle();
+      s.deliver = [](detail::mail& ended) noexcept {
+        auto& there = static_cast<detail::spawned&>(ended);
+        there.in->spawned_ended(there);
+      };
       if (detail::core::current() == &home) {
-        s.in->spawned_ended(s);
+        s.deliver(s);
       } else {
         home.post(s);
       }
@@ -118,7 +128,7 @@ std::coroutine_handle<> scope::child_ended(detail::root& child) noexcept {
 void scope::spawned_ended(detail::spawned& s) noexcept {
   (s.prev != nullptr ? s.prev->following : tasks_) = s.following;
   if (s.following != nullptr) s.following->prev = s.prev;
-  std::exception_ptr error = s.error();
+  std::exception_ptr error = s.failure();
   s.publish_end();
   s.let_go();
   one_less(std::move(error));

@@ -22,6 +22,8 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <source_location>
 #include <tuple>
 
@@ -51,6 +53,12 @@ class spawned : public root {
   }
 
   // The one task that joins through the handle.
+  /// Takes the outcome out of the frames and ends them, with fn and args: what they own ends on the core that used it, not
+  /// when the last handle goes. On the task's core.
+  virtual void settle() noexcept = 0;
+  /// After settle(); nullptr if it did not throw.
+  [[nodiscard]] virtual std::exception_ptr failure() const noexcept = 0;
+
   [[nodiscard]] bool wait_for_end(root& waiter) noexcept;  ///< false: it has already ended
   [[nodiscard]] bool forget(root& waiter) noexcept;        ///< false: too late, the waiter is being woken
   void publish_end() noexcept;
@@ -69,16 +77,46 @@ class spawned : public root {
   member_mail<spawned> cancel_mail_;
 };
 
-template <typename Fn, typename... Args>
-class spawned_call final : public spawned {
+template <typename T>
+class spawned_result : public spawned {
  public:
-  template <typename F, typename... A>
-  explicit spawned_call(F&& fn, A&&... args) : fn_(std::forward<F>(fn)), args_(std::forward<A>(args)...) {}
-  auto call() { return std::apply(fn_, std::move(args_)); }
+  [[nodiscard]] outcome<T> take() noexcept { return std::move(outcome_); }
+  [[nodiscard]] std::exception_ptr failure() const noexcept final { return outcome_.error(); }
+
+ protected:
+  void take_from_frames() noexcept {
+    try {
+      outcome_ = take_outcome<T>(outermost());
+    } catch (...) {
+      outcome_ = outcome<T>::of_error(std::current_exception());  // of moving the value
+    }
+    destroy_frames();
+  }
 
  private:
-  [[no_unique_address]] Fn fn_;
-  [[no_unique_address]] std::tuple<Args...> args_;
+  outcome<T> outcome_;
+};
+
+template <typename T, typename Fn, typename... Args>
+class spawned_call final : public spawned_result<T> {
+ public:
+  template <typename F, typename... A>
+  explicit spawned_call(F&& fn, A&&... args) : call_(std::in_place, std::forward<F>(fn), std::forward<A>(args)...) {}
+
+  auto call() { return std::apply(call_->fn, std::move(call_->args)); }
+  void settle() noexcept override {
+    this->take_from_frames();
+    call_.reset();
+  }
+
+ private:
+  struct bound {
+    template <typename F, typename... A>
+    explicit bound(F&& f, A&&... a) : fn(std::forward<F>(f)), args(std::forward<A>(a)...) {}
+    [[no_unique_address]] Fn fn;
+    [[no_unique_address]] std::tuple<Args...> args;
+  };
+  std::optional<bound> call_;
 };
 
 template <typename T>
@@ -90,7 +128,7 @@ class join_awaiter;
 template <typename T>
 class [[nodiscard("a handle observes its task; write (void) if you do not need it")]] task_handle {
  public:
-  explicit task_handle(detail::spawned& s) noexcept : task_(&s) {}
+  explicit task_handle(detail::spawned_result<T>& s) noexcept : task_(&s) {}
   task_handle(task_handle&& other) noexcept : task_(std::exchange(other.task_, nullptr)) {}
   task_handle& operator=(task_handle&& other) noexcept {
     std::swap(task_, other.task_);
@@ -109,7 +147,7 @@ class [[nodiscard("a handle observes its task; write (void) if you do not need i
   [[nodiscard]] detail::join_awaiter<T> join() noexcept;
 
  private:
-  detail::spawned* task_;
+  detail::spawned_result<T>* task_;
 };
 
 class scope : private detail::joiner {
@@ -126,29 +164,34 @@ class scope : private detail::joiner {
   /// The location is what reports call the task by; pass a lambda where more than four arguments are needed.
   template <typename Fn>
   auto spawn(Fn fn, std::source_location at = std::source_location::current()) {
-    return start(*home_, at, std::move(fn));
+    return start(here(), at, std::move(fn));
   }
   template <typename Fn, typename A>
   auto spawn(Fn fn, A a, std::source_location at = std::source_location::current()) {
-    return start(*home_, at, std::move(fn), std::move(a));
+    return start(here(), at, std::move(fn), std::move(a));
   }
   template <typename Fn, typename A, typename B>
   auto spawn(Fn fn, A a, B b, std::source_location at = std::source_location::current()) {
-    return start(*home_, at, std::move(fn), std::move(a), std::move(b));
+    return start(here(), at, std::move(fn), std::move(a), std::move(b));
   }
   template <typename Fn, typename A, typename B, typename C>
   auto spawn(Fn fn, A a, B b, C c, std::source_location at = std::source_location::current()) {
-    return start(*home_, at, std::move(fn), std::move(a), std::move(b), std::move(c));
+    return start(here(), at, std::move(fn), std::move(a), std::move(b), std::move(c));
   }
   template <typename Fn, typename A, typename B, typename C, typename D>
   auto spawn(Fn fn, A a, B b, C c, D d, std::source_location at = std::source_location::current()) {
-    return start(*home_, at, std::move(fn), std::move(a), std::move(b), std::move(c), std::move(d));
+    return start(here(), at, std::move(fn), std::move(a), std::move(b), std::move(c), std::move(d));
   }
 
   /// The same on another core, where the task stays. fn and args move there.
   template <typename Fn>
   auto spawn_on(unsigned core, Fn fn, std::source_location at = std::source_location::current()) {
     return start(core_at(core), at, std::move(fn));
+  }
+  template <typename Fn, typename... Args>
+    requires(sizeof...(Args) > 0)
+  auto spawn_on(unsigned core, Fn fn, Args... args) {
+    return start(core_at(core), std::source_location::current(), std::move(fn), std::move(args)...);
   }
 
   /// Runs fn(args…), a task, when all tasks have ended; in reverse order of registration, even if the scope was
@@ -197,16 +240,22 @@ class scope : private detail::joiner {
 
   template <typename Fn, typename... Args>
   auto start(detail::core& where, std::source_location at, Fn fn, Args... args) {
-    using node = detail::spawned_call<Fn, std::unwrap_ref_decay_t<Args>...>;
-    using result_task = decltype(std::declval<node&>().call());
+    using result_task = std::invoke_result_t<Fn&, std::unwrap_ref_decay_t<Args>...>;
     static_assert(detail::is_task<result_task>::value, "spawn: the function must return a corespun::task");
-    auto owned = std::make_unique<node>(std::move(fn), std::move(args)...);
+    using value = typename result_task::value_type;
+    auto owned = std::make_unique<detail::spawned_call<value, Fn, std::unwrap_ref_decay_t<Args>...>>(
+        std::move(fn), std::move(args)...);
     result_task body = owned->call();
     link(*owned, where, at, body.release());
-    return task_handle<typename result_task::value_type>(*owned.release());
+    return task_handle<value>(*owned.release());
   }
 
   [[nodiscard]] detail::core& core_at(unsigned index) const;
+  [[nodiscard]] detail::core& here() const {
+    if (home_ == nullptr) not_begun();
+    return *home_;
+  }
+  [[noreturn]] static void not_begun();
   void link(detail::spawned& s, detail::core& where, std::source_location at, std::coroutine_handle<> body) noexcept;
   std::coroutine_handle<> child_ended(detail::root& child) noexcept override;
   void spawned_ended(detail::spawned& s) noexcept;
@@ -273,7 +322,7 @@ class [[nodiscard]] scope_call {
 template <typename T>
 class join_awaiter {
  public:
-  explicit join_awaiter(spawned& s) noexcept : task_(&s) {}
+  explicit join_awaiter(spawned_result<T>& s) noexcept : task_(&s) {}
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
   void await_suspend(std::coroutine_handle<Promise> self) noexcept {
@@ -281,10 +330,10 @@ class join_awaiter {
     if (!waiter.begin_wait(self, this, kind)) return;
     if (!task_->wait_for_end(waiter)) waiter.complete();
   }
-  outcome<T> await_resume() { return take_outcome<T>(task_->outermost()); }
+  outcome<T> await_resume() { return task_->take(); }
 
  private:
-  spawned* task_;
+  spawned_result<T>* task_;
 
   static constexpr wait_kind kind{"join", [](root& waiter, void* self) noexcept {
                                     if (static_cast<join_awaiter*>(self)->task_->forget(waiter)) waiter.stop();

@@ -1,8 +1,9 @@
 // epoll driver: edge-triggered readiness, then the system call.
 //
 // A file is registered when an operation first has to wait, for reading, and for writing when a write first has to wait; its
-// flags in_ready and out_ready then follow the edges. A read that returns less than asked for has drained the socket, so
-// the next one waits for the edge without trying (epoll(7)); after a hang-up there will be none, so it always tries.
+// flags in_ready and out_ready then follow the edges. A read that returns less than asked for has drained a TCP socket, so
+// the next one waits for the edge without trying (epoll(7)); other kinds keep messages apart, and after a hang-up there
+// will be no edge, so there it always tries.
 
 #include <corespun/io/detail/epoll_driver.hpp>
 
@@ -24,7 +25,7 @@ namespace corespun::detail {
 namespace {
 
 constexpr std::uint64_t wake_tag = ~std::uint64_t{0};
-constexpr std::uint32_t always = EPOLLIN | EPOLLRDHUP | EPOLLET;
+constexpr std::uint32_t always = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET;
 
 std::system_error cannot(const char* call) {
   const std::error_code error = system_error_code(errno);
@@ -80,6 +81,10 @@ class epoll_driver final : public io_driver {
   }
 
  private:
+  void adopted(file& f) noexcept override {
+    if (f.what == file::kind::stream) make_non_blocking(f);
+  }
+
   int wait(clock::time_point deadline) noexcept {
     ++system_calls_;
     const auto size = static_cast<int>(events_.size());
@@ -99,8 +104,9 @@ class epoll_driver final : public io_driver {
   void happened(std::uint64_t tag, std::uint32_t events) noexcept {
     file* f = files_.find(tag);
     if (f == nullptr) return;
-    if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+    if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
       f->in_ready = true;
+      if ((events & EPOLLPRI) != 0) f->short_is_empty = false;  // a read stops at urgent data, with more behind
       f->ended = f->ended || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
       if (f->reading != nullptr && f->reading->where == op::place::kernel) again(*f->reading);
       f = files_.find(tag);  // that may have been the last thing it waited for before closing
@@ -118,10 +124,7 @@ class epoll_driver final : public io_driver {
   }
 
   int start(op& o) noexcept override {
-    if (o.code == op_code::close) {
-      ++system_calls_;
-      return attempt_call(o);
-    }
+    if (o.code == op_code::close || o.code == op_code::shutdown) return attempt(o);
     if (o.code == op_code::poll) return start_poll(o);
     file& f = *o.on;
     if (f.what == file::kind::regular) return start_on_helper(o);
@@ -136,13 +139,18 @@ class epoll_driver final : public io_driver {
       }
       ready = false;
     }
-    if (const int error = watch(f, reads); error != 0) return -error;
+    const int error = watch(f, reads);
+    if (error == EPERM) {
+      f.what = file::kind::regular;  // a device that is always ready, like /dev/null
+      return start_on_helper(o);
+    }
+    if (error != 0) return -error;
     o.where = op::place::kernel;
     return pending;
   }
 
   [[nodiscard]] bool drained(const op& o, int result) noexcept {
-    if (o.on->ended || o.on->what != file::kind::socket) return false;
+    if (o.on->ended || !o.on->short_is_empty) return false;
     const auto bytes = static_cast<std::size_t>(result);
     if (o.code == op_code::recv) return bytes < o.length - (o.whole ? o.moved : 0);
     if (o.code == op_code::recv_lease) return bytes < pool().bytes(o.buffers);
@@ -168,7 +176,13 @@ class epoll_driver final : public io_driver {
     if (now != -EAGAIN) return now;
     try {
       auto [at, added] = foreign_.try_emplace(o.fd, nullptr);
-      if (added) at->second = &open_file(o.fd, file::kind::stream);
+      if (added) {
+        at->second = try_open_foreign(o.fd);
+        if (at->second == nullptr) {
+          foreign_.erase(at);
+          return -ENOMEM;
+        }
+      }
       file& f = *at->second;
       op*& slot = (o.events & EPOLLIN) != 0 ? f.reading : f.writing;
       if (slot != nullptr && slot != &o) return -EBUSY;
@@ -183,6 +197,14 @@ class epoll_driver final : public io_driver {
     }
     o.where = op::place::kernel;
     return pending;
+  }
+
+  file* try_open_foreign(int fd) noexcept {
+    try {
+      return &open_file(fd, file::kind::stream);
+    } catch (const std::bad_alloc&) {
+      return nullptr;
+    }
   }
 
   void forget_foreign(int fd) noexcept {

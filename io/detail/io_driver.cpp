@@ -2,6 +2,7 @@
 
 #include <corespun/io/detail/attempt.hpp>
 #include <corespun/io/detail/error.hpp>
+#include <corespun/io/detail/multishot.hpp>
 #include <corespun/io/lease.hpp>
 #include <corespun/runtime/detail/fatal.hpp>
 #include <corespun/runtime/detail/machine.hpp>
@@ -73,12 +74,20 @@ bool io_driver::submit(op& o) noexcept {
   }
   if (result == pending) return false;
   std::uint32_t flags = attempt_flags_;
+  if (o.many != nullptr) {
+    completed_many(o, result, flags);
+    return true;
+  }
   if (!settle(o, result, flags)) return false;
   end(o, result, flags, true);
   return true;
 }
 
 void io_driver::completed(op& o, int result, std::uint32_t flags) noexcept {
+  if (o.many != nullptr || o.abandoned) {
+    completed_many(o, result, flags);
+    return;
+  }
   o.where = op::place::nowhere;
   if (settle(o, result, flags)) end(o, result, flags, false);
 }
@@ -137,6 +146,7 @@ void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noe
     op*& slot = f->slot(o.reads());
     if (slot == &o) slot = nullptr;
     if (result == -ECANCELED && f->closing) result = -own_error(errc::closed);
+    if (o.code == op_code::recv || o.code == op_code::recv_lease) f->more_to_read = (flags & flag_nonempty) != 0;
     if (o.code == op_code::recv_lease) learn_size(o, result, flags);
   }
   const op_code code = o.code;
@@ -163,7 +173,8 @@ void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noe
 void io_driver::completed_many(op& o, int result, std::uint32_t flags) noexcept {
   const bool final = (flags & flag_more) == 0;
   o.where = op::place::nowhere;
-  if (final && result == -ENOBUFS && !o.abandoned && !o.on->closing) {
+  if ((flags & flag_buffer) != 0) took_buffer(flags);
+  if (final && result == -ENOBUFS && !o.abandoned && wanted(o)) {
     starve(o);  // armed again when a buffer comes back
     return;
   }
@@ -207,23 +218,16 @@ void io_driver::cancel_for_task(op& o) noexcept {
 }
 
 void io_driver::request_stop(op& o) noexcept {
+  o.stop_asked = true;
   switch (o.where) {
     case op::place::starved:
       unlink_starved(o);
-      cancelled_in_queue(o);
+      completed(o, -ECANCELED, 0);
       break;
     case op::place::helper:
       break;  // a read of a file on a helper thread cannot be interrupted, and ends by itself
     default:
       stop(o);
-  }
-}
-
-void io_driver::cancelled_in_queue(op& o) noexcept {
-  if (o.many != nullptr || o.abandoned) {
-    completed_many(o, -ECANCELED, 0);
-  } else {
-    completed(o, -ECANCELED, 0);
   }
 }
 
@@ -259,17 +263,30 @@ file* io_driver::try_open_file(int fd, file::kind what, bool direct) noexcept {
   }
 }
 
+void io_driver::make_non_blocking(file& f) noexcept {
+  const int flags = ::fcntl(f.fd, F_GETFL);
+  if ((flags & O_NONBLOCK) != 0) return;
+  f.restore_blocking = ::fcntl(f.fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+void io_driver::use_multishot(file& f, op_code code, std::size_t ahead) {
+  if (f.many == nullptr && multishot()) f.many = new multishot_queue(f, code, ahead);
+}
+
 void io_driver::close_file(file& f, root* waiter) noexcept {
   f.closing = true;
   f.closer = waiter;
+  f.held = true;  // what ends now must not close it under our feet
+  delete std::exchange(f.many, nullptr);
   if (f.reading != nullptr) request_stop(*f.reading);
   if (f.writing != nullptr) request_stop(*f.writing);
+  f.held = false;
   close_if_idle(f);
 }
 
 void io_driver::close_if_idle(file& f) noexcept {
-  if (f.reading != nullptr || f.writing != nullptr || f.being_closed) return;
-  f.being_closed = true;
+  if (f.reading != nullptr || f.writing != nullptr || f.held) return;
+  f.held = true;
   forget_file(f);
   if (f.restore_blocking) ::fcntl(f.fd, F_SETFL, ::fcntl(f.fd, F_GETFL) & ~O_NONBLOCK);
   try {
@@ -296,9 +313,12 @@ void io_driver::closed(file& f, int result) noexcept {
 
 void io_driver::starve(op& o) noexcept {
   o.where = op::place::starved;
+  // The last lease may have come back between the kernel's answer and now: then nobody else would feed this one.
+  const bool fed = ring_free_ > 0 && !o.by_readiness;
   o.next = nullptr;
   (starved_last_ != nullptr ? starved_last_->next : starved_first_) = &o;
   starved_last_ = &o;
+  if (fed) feed_starved();
 }
 
 void io_driver::unlink_starved(op& o) noexcept {
@@ -310,7 +330,9 @@ void io_driver::unlink_starved(op& o) noexcept {
 
 void io_driver::return_buffer(std::uint32_t buffer) noexcept {
   const unsigned cls = (buffer & flag_large) != 0 ? 1 : 0;
-  provide(cls, static_cast<std::uint16_t>(buffer >> buffer_shift));
+  const auto id = static_cast<std::uint16_t>(buffer >> buffer_shift);
+  provide(cls, id);
+  if (cls == 0 && pool_.in_ring(cls, id)) ++ring_free_;
   if (cls == 0) feed_starved();
 }
 
@@ -362,7 +384,7 @@ void io_driver::take_returned() noexcept {
 // A stream whose message filled its buffer gets large ones; after eight short messages it gives them up.
 void io_driver::learn_size(op& o, int result, std::uint32_t flags) noexcept {
   file& f = *o.on;
-  f.more_to_read = (flags & flag_nonempty) != 0;
+  if ((flags & flag_buffer) != 0) took_buffer(flags);
   if (result <= 0) return;
   const auto bytes = static_cast<std::size_t>(result);
   if (bytes == pool_.bytes(o.buffers)) {
@@ -411,9 +433,9 @@ int io_driver::start_on_helper(op& o) noexcept {
   o.where = op::place::helper;
   try {
     home_->all().pool.submit(*j);
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     delete j;
-    return -EAGAIN;
+    return -ENOMEM;
   }
   return pending;
 }

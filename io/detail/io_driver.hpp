@@ -57,6 +57,10 @@ class io_driver : public driver {
 
   /// Takes the descriptor over. Throws std::bad_alloc, then it is still the caller's.
   [[nodiscard]] file& open_file(int fd, file::kind what, bool direct = false);
+  /// The descriptor came from elsewhere, in whatever mode.
+  virtual void adopted(file&) noexcept {}
+  /// From now on accepts or receives by an operation that stays armed, at most `ahead` ahead of the task that takes.
+  void use_multishot(file& f, op_code code, std::size_t ahead);
   /// The same for a descriptor that nobody else has: without memory it is closed, and the answer is nullptr.
   [[nodiscard]] file* try_open_file(int fd, file::kind what, bool direct) noexcept;
   /// Closes a connection, or gives a buffer back, that came too late for anybody.
@@ -95,18 +99,20 @@ class io_driver : public driver {
   virtual void ending(op&) noexcept {}
   /// The descriptor is about to be closed.
   virtual void forget_file(file&) noexcept {}
+  /// All small buffers belong to the kernel now.
+  void lent_to_ring(std::size_t count) noexcept { ring_free_ = count; }
   /// Gives a buffer to whoever fills it.
   virtual void provide(unsigned cls, std::uint16_t id) noexcept { pool_.put(cls, id); }
 
   /// The kernel's answer to a pending operation.
   void completed(op& o, int result, std::uint32_t flags) noexcept;
   void completed_many(op& o, int result, std::uint32_t flags) noexcept;
-  /// It was cancelled before the kernel saw it.
-  void cancelled_in_queue(op& o) noexcept;
   /// Makes the system call of the operation without blocking: its result or -EAGAIN.
   [[nodiscard]] int attempt(op& o) noexcept;
   /// Closes a descriptor that never became a file.
   virtual void close_now(int fd, bool direct) noexcept = 0;
+  /// For descriptors that are no sockets, before a system call on them; undone when the file closes.
+  static void make_non_blocking(file& f) noexcept;
   /// Runs the operation on a helper thread; pending.
   [[nodiscard]] int start_on_helper(op& o) noexcept;
 
@@ -127,6 +133,9 @@ class io_driver : public driver {
   void request_stop(op& o) noexcept;
   void close_if_idle(file& f) noexcept;
   void closed(file& f, int result) noexcept;
+  void took_buffer(std::uint32_t buffer) noexcept {
+    if ((buffer & flag_large) == 0 && pool_.in_ring(0, buffer >> buffer_shift)) --ring_free_;
+  }
   void learn_size(op& o, int result, std::uint32_t flags) noexcept;
   void take_returned() noexcept;
 
@@ -135,6 +144,7 @@ class io_driver : public driver {
   op* starved_last_ = nullptr;
   bool feeding_ = false;
   bool feed_again_ = false;
+  std::size_t ring_free_ = 0;    // small buffers lent to the kernel and not seen to come back
 
   struct returned {
     returned* next;

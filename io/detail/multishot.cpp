@@ -1,5 +1,6 @@
 #include <corespun/io/detail/multishot.hpp>
 
+#include <corespun/io/detail/error.hpp>
 #include <corespun/runtime/detail/fatal.hpp>
 
 #include <cerrno>
@@ -13,8 +14,13 @@ const wait_kind multishot_queue::kind{"multishot I/O", [](root& waiter, void* se
                                       }};
 
 multishot_queue::~multishot_queue() {
-  for (const item& i : queue_) file_->driver->drop(code_, i.result, i.flags);
+  for (; taken_ < queue_.size(); ++taken_) file_->driver->drop(code_, queue_[taken_].result, queue_[taken_].flags);
   if (armed_ != nullptr) file_->driver->abandon(*armed_);
+  if (waiter_ != nullptr) {
+    waiter_->op_result = -own_error(errc::closed);
+    waiter_->op_flags = 0;
+    waiter_->complete();
+  }
 }
 
 bool multishot_queue::wait(std::coroutine_handle<> leaf, root& task) {
@@ -22,11 +28,13 @@ bool multishot_queue::wait(std::coroutine_handle<> leaf, root& task) {
     caller_bug("two tasks wait for the same multishot operation", "let one task own each direction of a stream");
   }
   if (!task.begin_wait(leaf, this, kind)) return true;
-  if (!queue_.empty()) {
-    const item next = queue_.front();
-    queue_.pop_front();
-    task.op_result = next.result;
-    task.op_flags = next.flags;
+  if (taken_ < queue_.size()) {
+    task.op_result = queue_[taken_].result;
+    task.op_flags = queue_[taken_].flags;
+    if (++taken_ == queue_.size()) {
+      queue_.clear();
+      taken_ = 0;
+    }
     if (task.home().may_go_on_inline()) {
       (void)task.complete_inline();
       return false;
@@ -34,17 +42,13 @@ bool multishot_queue::wait(std::coroutine_handle<> leaf, root& task) {
     task.complete();
     return true;
   }
-  if (armed_ == nullptr) {
-    try {
-      arm();
-    } catch (const std::bad_alloc&) {
-      task.op_result = -ENOMEM;
-      task.op_flags = 0;
-      (void)task.complete_inline();
-      return false;
-    }
-  }
   waiter_ = &task;
+  if (armed_ != nullptr) return true;
+  try {
+    arm();
+  } catch (const std::bad_alloc&) {
+    completed(-ENOMEM, 0, true);
+  }
   return true;
 }
 
@@ -52,7 +56,7 @@ void multishot_queue::arm() {
   io_driver& driver = *file_->driver;
   armed_ = &driver.make_op(code_, *file_);
   armed_->many = this;
-  (void)driver.submit(*armed_);  // a ring never ends a multishot operation at once
+  (void)driver.submit(*armed_);
 }
 
 void multishot_queue::completed(int result, std::uint32_t flags, bool final) noexcept {
@@ -72,8 +76,14 @@ void multishot_queue::completed(int result, std::uint32_t flags, bool final) noe
     task.complete();
     return;
   }
-  queue_.push_back({result, flags});
-  if (!final && !pausing_ && queue_.size() >= limit_) {
+  try {
+    queue_.push_back({result, flags});
+  } catch (const std::bad_alloc&) {
+    // A hole in the stream must not go unseen: without memory to keep it, the connection ends.
+    file_->driver->drop(code_, result, flags);
+    if (!queue_.empty()) queue_.back() = {-ENOMEM, 0};
+  }
+  if (!final && !pausing_ && queue_.size() - taken_ >= limit_) {
     pausing_ = true;
     file_->driver->end_many(*armed_);
   }

@@ -2,18 +2,19 @@
 // multishot_queue: one armed operation (accept or recv) that completes many times, and a task that takes them one by one.
 //
 // Completions that nobody waits for are queued; at `limit` the operation is ended, and armed again when the queue is empty
-// and somebody waits: back-pressure. What is left at the end is closed or given back.
-// Threads: the core of its file. Outlived by its file.
+// and somebody waits: back-pressure. Its file owns it; when the file closes, the waiting task gets errc::closed, and what
+// is left is closed or given back.
+// Threads: the core of its file.
 
 #include <corespun/io/detail/io_driver.hpp>
 
-#include <deque>
+#include <vector>
 
 namespace corespun::detail {
 
 class multishot_queue final : private sink {
  public:
-  multishot_queue(file& f, op_code code, std::size_t limit) noexcept : file_(&f), code_(code), limit_(limit) {}
+  multishot_queue(file& f, op_code code, std::size_t limit) : file_(&f), limit_(limit), code_(code) {}
   multishot_queue(const multishot_queue&) = delete;
   multishot_queue& operator=(const multishot_queue&) = delete;
   ~multishot_queue();
@@ -33,10 +34,11 @@ class multishot_queue final : private sink {
   file* file_;
   op* armed_ = nullptr;
   root* waiter_ = nullptr;
-  std::deque<item> queue_;
+  std::vector<item> queue_;  // oldest first, from taken_ on
+  std::size_t taken_ = 0;
+  std::size_t limit_;
   op_code code_;
   bool pausing_ = false;  // the end of the armed operation was asked for
-  std::size_t limit_;
 };
 
 }  // namespace corespun::detail

@@ -11,6 +11,7 @@
 namespace corespun::detail {
 
 class io_driver;
+class multishot_queue;
 struct file;
 
 enum class op_code : std::uint8_t {
@@ -57,6 +58,7 @@ struct op {
   bool whole = false;            // goes on until all of length has moved
   bool cancel_asked = false;     // by the waiting task
   bool abandoned = false;        // multishot: nobody listens any more
+  bool stop_asked = false;       // by anybody
   bool cancel_sent = false;      // to the kernel
   bool by_readiness = false;     // the kernel refused it: wait for readiness and make the system call
   bool waits_readiness = false;  // that wait is in the kernel at present
@@ -73,15 +75,17 @@ struct file {
   io_driver* driver = nullptr;
   op* reading = nullptr;
   op* writing = nullptr;
-  root* closer = nullptr;  // waits in close()
+  multishot_queue* many = nullptr;  // owned; nullptr: receives and accepts one by one
+  root* closer = nullptr;           // waits in close()
   std::uint32_t index = 0;
   std::uint32_t generation = 0;
   int fd = -1;
   kind what = kind::socket;
   bool direct = false;         // fd is a slot of the ring's table
   bool closing = false;        // cancels and awaits its operations
-  bool being_closed = false;   // has none any more
+  bool held = false;           // not to be closed (again) by an operation that ends
   bool restore_blocking = false;
+  bool short_is_empty = false;   // TCP: a short read has taken all there was
   std::uint8_t buffers = 0;    // class that recv() leases from: what the last messages needed
   std::uint8_t small_in_row = 0;
   bool more_to_read = false;   // io_uring: the last recv left data behind

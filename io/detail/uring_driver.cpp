@@ -148,6 +148,8 @@ class uring_driver final : public io_driver {
   explicit uring_driver(const io_options& options) : io_driver(options), ring_(options) {
     for (unsigned cls = 0; cls < buffer_pool::classes && selects_; ++cls) selects_ = lend_buffers(cls);
     ring_.features += selects_ ? ", buffer rings" : ", no buffer rings";
+    multishot_ = selects_ && knows(IORING_OP_SEND_ZC);  // of the same age as multishot receives: Linux 6.0
+    if (multishot_) ring_.features += ", multishot";
     if (options.direct_descriptors > 0) {
       const int error = -io_uring_register_files_sparse(&ring_.it, options.direct_descriptors);
       if (error != 0) fail(error, "io_uring_register files");
@@ -164,7 +166,7 @@ class uring_driver final : public io_driver {
   }
 
   const char* name() const noexcept override { return "uring"; }
-  bool multishot() const noexcept override { return selects_; }
+  bool multishot() const noexcept override { return multishot_; }
   bool accepts_direct() const noexcept override { return options().direct_descriptors > 0; }
   std::string report() const override { return "io_uring, " + ring_.features; }
 
@@ -209,6 +211,13 @@ class uring_driver final : public io_driver {
     io_uring_cqe_seen(&ring_.it, cqe);
   }
 
+  bool knows(int operation) noexcept {
+    io_uring_probe* const probe = io_uring_get_probe_ring(&ring_.it);
+    const bool known = probe != nullptr && io_uring_opcode_supported(probe, operation) != 0;
+    io_uring_free_probe(probe);
+    return known;
+  }
+
   bool lend_buffers(unsigned cls) noexcept {
     buffer_ring& r = buffer_rings_[cls];
     const unsigned count = pool().for_ring(cls);
@@ -224,6 +233,7 @@ class uring_driver final : public io_driver {
     if (io_uring_register_buf_ring(&ring_.it, &reg, 0) != 0) return false;  // before Linux 5.19
     pool().lend_to_ring(cls);
     for (unsigned id = 0; id < count; ++id) provide(cls, static_cast<std::uint16_t>(id));
+    if (cls == 0) lent_to_ring(count);
     return true;
   }
 
@@ -274,7 +284,7 @@ class uring_driver final : public io_driver {
   void listen_for_bell() noexcept {
     if (bell_armed_) return;
     io_uring_sqe* const sqe = free_entry();
-    if (sqe == nullptr) return;  // the ring is full, so it does not sleep; next turn
+    if (sqe == nullptr) return;  // poll() does not wait then, and tries again
     if (bell_by_poll_) {
       io_uring_prep_poll_add(sqe, ring_.bell, POLLIN);
     } else {
@@ -284,9 +294,11 @@ class uring_driver final : public io_driver {
     bell_armed_ = true;
   }
 
+  // The bell is a blocking eventfd: a read of the ring waits, a read by call follows a poll that said there is something.
   void bell_rang(int result) noexcept {
     bell_armed_ = false;
     if (bell_by_poll_) {
+      if (result < 0) return;
       ++system_calls_;
       (void)!::read(ring_.bell, &bell_count_, sizeof bell_count_);
     } else if (result < 0) {
@@ -312,7 +324,7 @@ class uring_driver final : public io_driver {
 
   void answered(op& o, int result, std::uint32_t flags) noexcept {
     flags &= flags_of_kernel | ~std::uint32_t{0} << buffer_shift;
-    if (o.many != nullptr || o.abandoned) {
+    if ((flags & flag_more) != 0) {
       completed_many(o, result, flags);
       return;
     }
@@ -328,7 +340,7 @@ class uring_driver final : public io_driver {
       again(o);
       return;
     }
-    if (o.cancel_asked && refused(result)) result = -ECANCELED;
+    if (o.stop_asked && refused(result)) result = -ECANCELED;
     completed(o, result, o.buffers != 0 ? flags | flag_large : flags);
   }
 
@@ -338,25 +350,28 @@ class uring_driver final : public io_driver {
     return result == -EINVAL || result == -EOPNOTSUPP || result == -EACCES || result == -EAGAIN || result == -ENOSYS;
   }
   [[nodiscard]] static bool may_fall_back(const op& o) noexcept {
-    if (o.by_readiness || o.cancel_asked || o.code == op_code::poll) return false;
-    return o.on == nullptr || (!o.on->direct && (!o.on->closing || o.code == op_code::close));
+    return !o.by_readiness && !o.stop_asked && o.code != op_code::poll && (o.on == nullptr || !o.on->direct);
   }
 
   // An operation that was asked to end meanwhile gets this one chance and does not wait anew: nobody would ask again.
   void again(op& o) noexcept {
     attempt_flags_ = 0;
-    const bool last = o.cancel_asked || (o.on != nullptr && o.on->closing && o.code != op_code::close);
+    const bool last = o.stop_asked;
     int result = last ? attempt(o) : start(o);
     if (last && result == -EAGAIN) result = -ECANCELED;
     if (result != pending) completed(o, result, attempt_flags_);
   }
 
   int start(op& o) noexcept override {
+    const bool has_number = o.on == nullptr || !o.on->direct;
+    // The kernel shuts down on a worker thread, which costs more than the call.
+    if (o.code == op_code::shutdown && has_number) return attempt(o);
     if (o.code == op_code::recv_lease && !selects_) o.by_readiness = true;
     if (o.by_readiness) {
+      if (o.on != nullptr && o.on->what == file::kind::regular && o.code != op_code::close) return start_on_helper(o);
+      if (o.on != nullptr && o.on->what == file::kind::stream) make_non_blocking(*o.on);
       const int result = attempt(o);
       if (result != -EAGAIN) return result;
-      if (o.on != nullptr && o.on->what == file::kind::regular) return start_on_helper(o);
       o.waits_readiness = true;
     }
     io_uring_sqe* const sqe = backlog_first_ == nullptr ? free_entry() : nullptr;
@@ -376,8 +391,7 @@ class uring_driver final : public io_driver {
     const int all = o.whole ? MSG_WAITALL : 0;  // the kernel goes on after a short transfer
     const bool direct = o.on != nullptr && o.on->direct;
     if (o.waits_readiness) {
-      const bool in = o.code == op_code::poll ? (o.events & POLLIN) != 0 : o.reads();
-      io_uring_prep_poll_add(&sqe, o.fd, in ? POLLIN : POLLOUT);
+      io_uring_prep_poll_add(&sqe, o.fd, o.reads() ? POLLIN : POLLOUT);
     } else {
       switch (o.code) {
         case op_code::read: io_uring_prep_read(&sqe, o.fd, o.address, left, static_cast<__u64>(-1)); break;
@@ -455,7 +469,7 @@ class uring_driver final : public io_driver {
   void stop(op& o) noexcept override {
     if (o.where == op::place::backlog) {
       unlink_backlog(o);
-      cancelled_in_queue(o);
+      completed(o, -ECANCELED, 0);
     } else if (!o.cancel_sent && !send_cancel(o)) {
       cancels_missed_ = true;
     }
@@ -474,14 +488,14 @@ class uring_driver final : public io_driver {
   void send_missed_cancels() noexcept {
     cancels_missed_ = false;
     ops_.for_each([&](op& o) {
-      const bool due = o.cancel_asked || o.abandoned || (o.on != nullptr && o.on->closing && o.code != op_code::close);
-      if (due && o.where == op::place::kernel && !o.cancel_sent && !send_cancel(o)) cancels_missed_ = true;
+      if (o.stop_asked && o.where == op::place::kernel && !o.cancel_sent && !send_cancel(o)) cancels_missed_ = true;
     });
   }
 
   ring ring_;
   std::array<buffer_ring, buffer_pool::classes> buffer_rings_;
-  bool selects_ = true;  // the kernel picks buffers
+  bool selects_ = true;     // the kernel picks buffers
+  bool multishot_ = false;
   bool bell_armed_ = false;
   bool bell_by_poll_ = false;
   bool cancels_missed_ = false;

@@ -1,6 +1,7 @@
 #include <corespun/runtime/detail/core.hpp>
 
 #include <corespun/runtime/detail/frame.hpp>
+#include <corespun/runtime/detail/machine.hpp>
 
 namespace corespun {
 namespace detail {
@@ -43,7 +44,9 @@ void core::run_ready() noexcept {
     inline_left_ = inline_budget;
     // A simulation runs the ready roots in any order; production takes the oldest.
     for (std::uint32_t skip = choose(ready_.size(), site::next_task); skip > 0; --skip) ready_.push(ready_.pop());
-    ready_.pop().resume();
+    running_ = &ready_.pop();
+    running_->resume();
+    running_ = nullptr;
     while (left_ != nullptr) {
       mail& m = *left_;
       left_ = m.next;
@@ -72,11 +75,15 @@ bool core::finished() noexcept {
 }
 
 void core::post(mail& m) noexcept {
+  // P1: counted before the mail can be seen, released when this thread has let go of the core.
+  std::atomic<unsigned>* const counted = current() == nullptr ? &machine_.posters : nullptr;
+  if (counted != nullptr) counted->fetch_add(1, std::memory_order_relaxed);
   inbox_.push(m);  // I1 step 1
   // I1 step 2; the exchange lets one of several posters pay for the wake.
   if (sleeping_.load(std::memory_order_seq_cst) && sleeping_.exchange(false, std::memory_order_seq_cst)) {
     driver_->wake();
   }
+  if (counted != nullptr) counted->fetch_sub(1, std::memory_order_release);
 }
 
 clock::time_point core::now() const noexcept {

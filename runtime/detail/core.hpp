@@ -62,6 +62,9 @@ class core {
     left_ = &m;
   }
 
+  /// For messages: the root that runs now, or nullptr. It may have ended, so look at its identity only while it runs.
+  [[nodiscard]] const root* running() const noexcept { return running_; }
+
   /// An operation that needed no wait may go on at once, but not for ever: others wait, too.
   [[nodiscard]] bool may_go_on_inline() noexcept { return inline_left_ > 0 && inline_left_-- > 0; }
 
@@ -85,6 +88,7 @@ class core {
   std::unique_ptr<driver> driver_;
   ready_list ready_;
   timer_wheel timers_;
+  root* running_ = nullptr;
   mail* left_ = nullptr;
   unsigned inline_left_ = 0;
   bool ending_ = false;

@@ -4,7 +4,9 @@
 #include <corespun/runtime/detail/core.hpp>
 #include <corespun/runtime/detail/helpers.hpp>
 
+#include <atomic>
 #include <memory>
+#include <thread>
 #include <vector>
 
 namespace corespun::detail {
@@ -12,6 +14,15 @@ namespace corespun::detail {
 struct machine {
   explicit machine(unsigned offload_threads) noexcept : pool(offload_threads) {}
 
+  /// Returns when no thread that is not a core's is inside core::post() any more: it may still touch a core whose last
+  /// mail has ended the run.
+  void wait_for_posters() noexcept {
+    for (unsigned n = posters.load(std::memory_order_acquire); n != 0; n = posters.load(std::memory_order_acquire)) {
+      std::this_thread::yield();  // P1; a few instructions on their side
+    }
+  }
+
+  std::atomic<unsigned> posters{0};  // P1: threads inside core::post() that the runtime does not join
   std::vector<std::unique_ptr<core>> cores;  // fixed once the runtime has started
   helpers pool;                              // declared last: its threads post to cores
 };

@@ -10,10 +10,9 @@
 #include <string>
 
 namespace corespun::detail {
-namespace {
 
 /// Counts the parts that are still being written.
-struct progress {
+struct task_report::progress {
   std::mutex mutex;
   std::condition_variable changed;
   std::size_t missing = 0;
@@ -26,7 +25,7 @@ struct progress {
 };
 
 /// One core's look at one root and what lies below it.
-struct part : mail {
+struct task_report::part : mail {
   part(std::shared_ptr<progress> p, root& r, spawned* h, int d) : all(std::move(p)), from(r), held(h), depth(d) {
     all->add(1);
     deliver = [](mail& m) noexcept { static_cast<part&>(m).write(); };
@@ -41,7 +40,7 @@ struct part : mail {
   }
 
   void describe(root& r, int level) {
-    if (!r.outermost()) return;  // ended, or never begun
+    if (!r.begun()) return;
     const bool was_spawned = r.site.line() != 0;
     if (&r.home() != core::current()) {
       // Only spawned tasks live elsewhere; holding one keeps it valid until its core has written about it.
@@ -50,6 +49,7 @@ struct part : mail {
       s.home().post(*new part(all, s, &s, level));
       return;
     }
+    if (!r.outermost()) return;  // it has ended
     text.append(static_cast<std::size_t>(2 * level + 2), ' ');
     text += "core " + std::to_string(r.home().index()) + ": ";
     if (was_spawned) {
@@ -78,16 +78,18 @@ struct part : mail {
   std::string text;
 };
 
-}  // namespace
-
-void report_tasks(root& main, const char* title) {
+task_report::task_report(root& main, const char* title) : all_(std::make_shared<progress>()) {
   std::fprintf(stderr, "corespun: %s\n", title);
-  const auto all = std::make_shared<progress>();
-  main.home().post(*new part(all, main, nullptr, 0));
-  std::unique_lock lock(all->mutex);
-  if (!all->changed.wait_for(lock, std::chrono::seconds(1), [&] { return all->missing == 0; })) {
+  main.home().post(*new part(all_, main, nullptr, 0));
+  std::unique_lock lock(all_->mutex);
+  if (!all_->changed.wait_for(lock, std::chrono::seconds(1), [&] { return all_->missing == 0; })) {
     std::fprintf(stderr, "  a core does not answer: a task there blocks it\n");
   }
+}
+
+task_report::~task_report() {
+  std::unique_lock lock(all_->mutex);
+  all_->changed.wait(lock, [&] { return all_->missing == 0; });
 }
 
 }  // namespace corespun::detail

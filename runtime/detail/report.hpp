@@ -3,10 +3,25 @@
 
 #include <corespun/runtime/detail/root.hpp>
 
+#include <memory>
+
 namespace corespun::detail {
 
-/// Any thread but a core's. Prints the tree of tasks below `main` to stderr: what each waits for and where it was spawned.
-/// Each core prints its own part; returns when all have, or after a second if a core does not answer.
-void report_tasks(root& main, const char* title);
+/// Prints the tree of tasks below `main` to stderr: what each waits for and where it was spawned. Each core prints its part.
+/// Not on a core's thread.
+class task_report {
+ public:
+  /// Waits for all parts, or for a second if a core does not answer.
+  task_report(root& main, const char* title);
+  task_report(const task_report&) = delete;
+  task_report& operator=(const task_report&) = delete;
+  /// Waits for parts that are still to come: they refer to `main`.
+  ~task_report();
+
+ private:
+  struct progress;
+  struct part;
+  std::shared_ptr<progress> all_;
+};
 
 }  // namespace corespun::detail

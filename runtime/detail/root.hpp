@@ -73,6 +73,7 @@ class root : public mail {
   ~root() { destroy_frames(); }
 
   [[nodiscard]] core& home() const noexcept { return *home_; }
+  [[nodiscard]] bool begun() const noexcept { return home_ != nullptr; }
 
   /// Takes the outermost task. The caller then resumes it, or makes this root ready.
   void adopt(core& home, joiner& owner, std::coroutine_handle<> outermost) noexcept {
