@@ -5,7 +5,6 @@
 #include <corespun/runtime/detail/signals.hpp>
 #include <corespun/runtime/detail/threads.hpp>
 
-#include <algorithm>
 #include <future>
 #include <optional>
 #include <semaphore>
@@ -19,7 +18,7 @@ struct runtime::threads {
 };
 
 runtime::runtime(runtime_options options)
-    : options_(std::move(options)), machine_(std::max(1U, options_.offload_threads)), threads_(std::make_unique<threads>()) {
+    : options_(std::move(options)), machine_(options_.offload_threads), threads_(std::make_unique<threads>()) {
   const std::vector<unsigned> cpus = detail::usable_cpus();
   const unsigned count = options_.cores != 0 ? options_.cores : static_cast<unsigned>(cpus.size());
   for (unsigned i = 0; i < count; ++i) {

@@ -158,8 +158,9 @@ void scope::finish_if_empty() noexcept {
       if (!error_) error_ = std::current_exception();
     }
   }
-  const bool lost = body_.was_stopped() && !error_ && (parent_->cancelled() || !absorbs_own_cancel_);
-  if (lost) {
+  // A value wins over a cancel from outside; our own cancel() loses nothing where there is no value.
+  const bool lost = returns_nothing_ ? parent_->cancelled() : body_.was_stopped();
+  if (lost && !error_) {
     parent_->stop();
   } else {
     parent_->complete();

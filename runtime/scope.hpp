@@ -80,21 +80,21 @@ class spawned : public root {
 template <typename T>
 class spawned_result : public spawned {
  public:
-  [[nodiscard]] outcome<T> take() noexcept { return std::move(outcome_); }
-  [[nodiscard]] std::exception_ptr failure() const noexcept final { return outcome_.error(); }
+  [[nodiscard]] outcome<T> take() noexcept { return std::move(*outcome_); }
+  [[nodiscard]] std::exception_ptr failure() const noexcept final { return outcome_->error(); }
 
  protected:
   void take_from_frames() noexcept {
     try {
-      outcome_ = take_outcome<T>(outermost());
+      outcome_.emplace(take_outcome<T>(outermost()));
     } catch (...) {
-      outcome_ = outcome<T>::of_error(std::current_exception());  // of moving the value
+      outcome_.emplace(outcome<T>::of_error(std::current_exception()));  // of moving the value
     }
     destroy_frames();
   }
 
  private:
-  outcome<T> outcome_;
+  std::optional<outcome<T>> outcome_;  // set at the end
 };
 
 template <typename T, typename Fn, typename... Args>
@@ -219,7 +219,7 @@ class scope : private detail::joiner {
 
   std::exception_ptr error_;
   detail::root body_;
-  bool absorbs_own_cancel_ = false;  // the body returns nothing, so that being stopped by our own cancel() loses nothing
+  bool returns_nothing_ = false;  // the body has no value that could be lost or kept
 
  private:
   struct exit_node {
@@ -280,7 +280,7 @@ namespace detail {
 template <typename T, typename Fn>
 class scope_awaiter final : public scope {
  public:
-  explicit scope_awaiter(Fn&& fn) noexcept : fn_(std::move(fn)) { absorbs_own_cancel_ = std::is_void_v<T>; }
+  explicit scope_awaiter(Fn&& fn) noexcept : fn_(std::move(fn)) { returns_nothing_ = std::is_void_v<T>; }
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>

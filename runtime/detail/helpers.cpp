@@ -1,5 +1,6 @@
 #include <corespun/runtime/detail/helpers.hpp>
 
+#include <corespun/runtime/detail/fatal.hpp>
 #include <corespun/runtime/detail/threads.hpp>
 
 #include <chrono>
@@ -20,6 +21,9 @@ helpers::~helpers() {
 }
 
 void helpers::submit(job& j) {
+  if (limit_ == 0) {
+    caller_bug("offload in a runtime that allows no helper threads", "set runtime_options::offload_threads");
+  }
   const std::lock_guard lock(mutex_);
   if (idle_ <= queued_ && running_ < limit_) {
     try {

@@ -24,7 +24,8 @@ timer_wheel::timer_wheel() noexcept {
 void timer_wheel::arm(timer& t, clock::time_point deadline) noexcept {
   const clock::duration since = std::max(deadline.time_since_epoch(), clock::duration::zero());
   const std::uint64_t rounded_up = ticks(since) + (since % tick_length == clock::duration::zero() ? 0 : 1);
-  t.tick = std::max(rounded_up, current_ + 1);
+  const std::uint64_t last = ticks(clock::duration::max());  // rounding up would pass the end of time
+  t.tick = std::max(std::min(rounded_up, last), current_ + 1);
   insert(t);
 }
 

@@ -1,0 +1,47 @@
+// The examples that run and end: hello, timeout, fan_out. What they print is what they teach.
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/support/io_process.hpp"
+#include "tests/support/io_server.hpp"
+
+namespace corespun::test {
+namespace {
+
+std::string output_of(const std::string& name) {
+  program run({example(name)});
+  std::string text = run.output();
+  EXPECT_EQ(run.errors(), "");
+  EXPECT_EQ(run.wait(), 0);
+  return text;
+}
+
+TEST(hello, prints_in_the_order_of_the_delays_not_of_the_calls) {
+  EXPECT_EQ(output_of("hello"), "hello\nworld\n");
+}
+
+TEST(timeout, tells_of_the_deadline_then_cleans_up_then_ends) {
+  const std::string text = output_of("timeout");
+  EXPECT_EQ(text.find("read an answer failed: timed out"), 0u) << text;
+  const auto goodbye = text.find("said goodbye\n");
+  const auto ended = text.find("all ended\n");
+  EXPECT_LT(goodbye, ended) << text;
+  EXPECT_NE(ended, text.npos) << text;
+}
+
+TEST(fan_out, shows_what_becomes_of_each_branch) {
+  EXPECT_EQ(output_of("fan_out"),
+            "first: answer 0\n"
+            "both: answer 0, answer 1\n"
+            "when_all: server 2 is broken; the others were cancelled\n"
+            "0 answer 0\n"
+            "1 answer 1\n"
+            "2 failed\n"
+            "3 answer 3\n"
+            "4 answer 4\n");
+}
+
+}  // namespace
+}  // namespace corespun::test

@@ -1,0 +1,174 @@
+// What a connection and a request may cost: system calls, heap, memory while idle. The numbers are
+// contracts of docs and design; they leave room for the machine, but not for a second system call or a
+// buffer per connection. Not under sanitizers, which have a heap of their own.
+
+#include <corespun/runtime/deadline.hpp>
+#include <corespun/net/connect.hpp>
+#include <corespun/net/stream.hpp>
+#include <corespun/runtime/detail/frame.hpp>
+#include <corespun/runtime/scope.hpp>
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <fstream>
+#include <new>
+#include <vector>
+
+#include "tests/support/io_run.hpp"
+#include "tests/support/io_sockets.hpp"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CORESPUN_TEST_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define CORESPUN_TEST_SANITIZED 1
+#endif
+#endif
+
+#if !defined(CORESPUN_TEST_SANITIZED)
+namespace {
+constinit thread_local std::size_t allocations = 0;
+}
+
+void* operator new(std::size_t bytes) {
+  ++allocations;
+  if (void* const memory = std::malloc(bytes); memory != nullptr) return memory;
+  throw std::bad_alloc();
+}
+void* operator new[](std::size_t bytes) { return ::operator new(bytes); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace corespun::test {
+namespace {
+
+/// Of this thread, which is this core: blocks from the heap, for objects and for coroutine frames.
+[[gnu::noinline]] std::size_t heap_blocks() { return allocations + detail::frames_from_below(); }
+
+std::size_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t size = 0;
+  std::size_t resident = 0;
+  statm >> size >> resident;
+  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+task<> echo(tcp_stream stream) {
+  while (true) {
+    const result<lease> data = co_await stream.recv();
+    if (!data || data->empty()) co_return;
+    const result<> sent = co_await stream.write_all(data->bytes());
+    if (!sent) co_return;
+  }
+}
+
+task<> request(tcp_stream& to) {
+  std::array<std::byte, 64> bytes{};
+  need(co_await to.write_all(bytes));
+  need(co_await to.read_exactly(bytes));
+}
+
+TEST(budget, an_echoed_request_takes_nothing_from_the_heap) {
+  run_io([]() -> task<> {
+    raw_pair ends = tcp_pair();
+    tcp_stream client = stream_on(std::move(ends.two));
+    auto body = [&](scope& s) -> task<> {
+      (void)s.spawn(echo, stream_on(std::move(ends.one)));
+      for (int i = 0; i < 100; ++i) co_await request(client);
+      const std::size_t before = heap_blocks();
+      for (int i = 0; i < 1'000; ++i) co_await request(client);
+      EXPECT_EQ(heap_blocks() - before, 0u);
+      s.cancel();
+    };
+    co_await with_scope(body);
+  });
+}
+
+TEST(budget, a_request_with_a_deadline_takes_nothing_from_the_heap_either) {
+  run_io([]() -> task<> {
+    raw_pair ends = tcp_pair();
+    tcp_stream client = stream_on(std::move(ends.two));
+    auto body = [&](scope& s) -> task<> {
+      (void)s.spawn(echo, stream_on(std::move(ends.one)));
+      for (int i = 0; i < 100; ++i) need(co_await with_timeout(std::chrono::seconds(30), request(client)));
+      const std::size_t before = heap_blocks();
+      for (int i = 0; i < 1'000; ++i) need(co_await with_timeout(std::chrono::seconds(30), request(client)));
+      EXPECT_EQ(heap_blocks() - before, 0u);
+      s.cancel();
+    };
+    co_await with_scope(body);
+  });
+}
+
+// A core that is busy makes one system call per turn of its loop, for all connections together. The
+// clients run on another core; all requests of a round are on their way before the first is answered.
+TEST(budget, a_thousand_busy_connections_cost_a_fifth_of_a_system_call_per_request) {
+  if (!on_uring()) GTEST_SKIP() << "epoll makes a system call per operation";
+  if (lane_io().ring_entries < 1024) GTEST_SKIP() << "small rings enter the kernel often";
+  constexpr std::size_t connections = 1'000;
+  constexpr int rounds = 20;
+  if (descriptor_limit() < 2 * connections + 100) GTEST_SKIP() << "too few descriptors allowed";
+  run_io(io_cores(2), []() -> task<> {
+    std::vector<raw> clients;
+    auto serve_and_load = [&clients](scope& s) -> task<> {
+      for (std::size_t i = 0; i < connections; ++i) {
+        raw_pair ends = tcp_pair();
+        clients.push_back(std::move(ends.two));
+        (void)s.spawn(echo, stream_on(std::move(ends.one)));
+      }
+      const std::string ping(64, 'p');
+      auto load = s.spawn_on(1, [&clients, &ping]() -> task<> {
+        for (int round = 0; round < rounds; ++round) {
+          for (const raw& c : clients) send_now(c, ping);
+          for (const raw& c : clients) EXPECT_EQ(receive_now(c, 64).size(), 64u);
+        }
+        co_return;
+      });
+      const std::uint64_t before = this_core_io().system_calls;
+      (void)co_await load.join();
+      const auto calls = static_cast<double>(this_core_io().system_calls - before);
+      const double per_request = calls / (rounds * static_cast<double>(connections));
+      EXPECT_LE(per_request, 0.2);
+      testing::Test::RecordProperty("system_calls_per_request", std::to_string(per_request));
+      s.cancel();
+    };
+    co_await with_scope(serve_and_load);
+  });
+}
+
+// The clients are plain sockets of this process: they cost the kernel memory, not us.
+TEST(budget, an_idle_connection_keeps_less_than_one_and_a_half_kibibytes) {
+  constexpr std::size_t connections = 4'000;
+  if (descriptor_limit() < 2 * connections + 100) GTEST_SKIP() << "too few descriptors allowed";
+  run_io([]() -> task<> {
+    std::vector<raw> clients;
+    clients.reserve(connections);
+    tcp_listener listener = need(tcp_listener::bind(address::loopback(0)));
+    auto body = [&](scope& s) -> task<> {
+      const auto connect_up_to = [&](std::size_t count) -> task<> {
+        while (clients.size() < count) {
+          clients.push_back(connected_to(listener.local_address()));
+          (void)s.spawn(echo, need(co_await listener.accept()));
+        }
+        for (int i = 0; i < 100; ++i) co_await yield();  // all receives are armed
+      };
+      co_await connect_up_to(200);
+      const std::size_t before = resident_bytes();
+      co_await connect_up_to(connections);
+      const std::size_t each = (resident_bytes() - before) / (connections - 200);
+      EXPECT_LE(each, 1536u);
+      testing::Test::RecordProperty("bytes_per_idle_connection", std::to_string(each));
+      s.cancel();
+    };
+    co_await with_scope(body);
+  });
+}
+
+}  // namespace
+}  // namespace corespun::test
+#endif

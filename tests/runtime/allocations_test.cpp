@@ -1,0 +1,172 @@
+// What allocates: nothing but frames, and on a warm core not even they take memory from below.
+// Not under sanitizers, which bring their own operator new and see each frame.
+
+#include "tests/support/sanitizers.hpp"
+#if !CORESPUN_TEST_SANITIZED
+
+#include <corespun/runtime/as_result.hpp>
+#include <corespun/runtime/deadline.hpp>
+#include <corespun/runtime/detail/frame.hpp>
+#include <corespun/runtime/event.hpp>
+#include <corespun/runtime/offload.hpp>
+#include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/sleep.hpp>
+#include <corespun/runtime/this_core.hpp>
+#include <corespun/runtime/when.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+#include <vector>
+
+#include "tests/support/tasks.hpp"
+#include "tests/support/virtual_time.hpp"
+
+namespace {
+thread_local std::size_t calls_of_new = 0;
+}
+
+void* operator new(std::size_t bytes) {
+  ++calls_of_new;
+  void* const memory = std::malloc(bytes != 0 ? bytes : 1);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace corespun {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Not inlined: a coroutine must not keep the address of a thread-local.
+[[gnu::noinline]] std::size_t allocations() { return calls_of_new + detail::frames_from_below(); }
+
+/// What fn costs on a warm core.
+template <typename Fn>
+std::size_t cost_of(Fn fn) {
+  std::size_t cost = 0;
+  test::virtual_time time;
+  time.run([&]() -> task<> {
+    for (int i = 0; i < 5; ++i) co_await fn();
+    const std::size_t before = allocations();
+    co_await fn();
+    cost = allocations() - before;
+  });
+  return cost;
+}
+
+task<int> number() { co_return 1; }
+
+TEST(allocations, the_counters_count) {
+  std::size_t before = calls_of_new;
+  ::operator delete(::operator new(100));  // a new-expression may be optimised away
+  EXPECT_EQ(calls_of_new, before + 1);
+  before = detail::frames_from_below();
+  detail::release_frame(detail::allocate_frame(100), 100);  // outside of a core: no list
+  EXPECT_EQ(detail::frames_from_below(), before + 1);
+}
+
+TEST(allocations, awaiting_a_task_costs_nothing) {
+  EXPECT_EQ(cost_of([]() -> task<> {
+              for (int i = 0; i < 100; ++i) (void)co_await number();
+            }),
+            0u);
+}
+
+TEST(allocations, yield_and_sleep_cost_nothing) {
+  EXPECT_EQ(cost_of([]() -> task<> {
+              for (int i = 0; i < 100; ++i) {
+                co_await yield();
+                co_await sleep_for(1ms);
+                co_await sleep_for(24h);
+              }
+            }),
+            0u);
+}
+
+TEST(allocations, waiting_for_an_event_and_opening_it_cost_nothing) {
+  EXPECT_EQ(cost_of([]() -> task<> {
+              event e;
+              auto wait = [&]() -> task<> { co_await e.wait(); };
+              auto open = [&]() -> task<> {
+                e.open();
+                co_return;
+              };
+              (void)co_await when_all(wait(), wait(), open());
+            }),
+            0u);
+}
+
+TEST(allocations, scopes_spawned_tasks_and_joins_cost_nothing) {
+  EXPECT_EQ(cost_of([]() -> task<> {
+              co_await with_scope([](scope& s) -> task<> {
+                for (int i = 0; i < 50; ++i) (void)s.spawn(test::yield_once);
+                auto t = s.spawn(number);
+                (void)co_await t.join();
+              });
+            }),
+            0u);
+}
+
+TEST(allocations, a_cancel_costs_nothing) {
+  EXPECT_EQ(cost_of([]() -> task<> {
+              co_await with_scope([](scope& s) -> task<> {
+                for (int i = 0; i < 50; ++i) (void)s.spawn(test::forever);
+                co_await yield();
+                s.cancel();
+              });
+            }),
+            0u);
+}
+
+TEST(allocations, deadlines_shields_and_as_result_cost_nothing) {
+  EXPECT_EQ(cost_of([]() -> task<> {
+              for (int i = 0; i < 50; ++i) {
+                (void)co_await with_timeout(1s, number());
+                (void)co_await with_timeout(1s, test::forever());
+                (void)co_await shield(1s, sleep_for(1ms));
+                (void)co_await as_result(number());
+              }
+            }),
+            0u);
+}
+
+TEST(allocations, combinators_of_a_fixed_number_cost_nothing) {
+  EXPECT_EQ(cost_of([]() -> task<> {
+              for (int i = 0; i < 50; ++i) {
+                (void)co_await when_all(number(), number());
+                (void)co_await when_any(number(), test::forever());
+                (void)co_await when_all_settled(number(), test::yield_once());
+              }
+            }),
+            0u);
+}
+
+std::size_t cost_of_list(std::size_t length) {
+  return cost_of([length]() -> task<> {
+    std::vector<task<int>> list;
+    list.reserve(length);
+    for (std::size_t i = 0; i < length; ++i) list.push_back(number());
+    (void)co_await when_all(std::move(list));
+  });
+}
+
+TEST(allocations, a_list_costs_the_same_however_long_it_is) {
+  EXPECT_EQ(cost_of_list(10), cost_of_list(1000));
+}
+
+TEST(allocations, offload_costs_nothing_once_its_thread_is_there) {
+  EXPECT_EQ(cost_of([]() -> task<> {
+              for (int i = 0; i < 20; ++i) (void)co_await offload([] { return 1; });
+            }),
+            0u);
+}
+
+}  // namespace
+}  // namespace corespun
+
+#endif

@@ -1,0 +1,309 @@
+// task_handle: watches a spawned task. It may be joined, cancelled, asked, or dropped at any time.
+
+#include <corespun/runtime/as_result.hpp>
+#include <corespun/runtime/event.hpp>
+#include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/this_core.hpp>
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "tests/support/run.hpp"
+#include "tests/support/tasks.hpp"
+#include "tests/support/trace.hpp"
+
+namespace corespun {
+namespace {
+
+using test::counted;
+using test::forever;
+using test::let_others_run;
+using test::noted;
+using test::run;
+using test::run_on;
+using test::yield_once;
+
+task<int> seven() {
+  co_await yield();
+  co_return 7;
+}
+
+TEST(task_handle, join_waits_for_the_end_and_takes_the_value) {
+  run([](scope& s) -> task<> {
+    auto t = s.spawn(seven);
+    EXPECT_FALSE(t.done());
+    outcome<int> o = co_await t.join();
+    EXPECT_TRUE(t.done());
+    EXPECT_EQ(std::move(o).value(), 7);
+  });
+}
+
+TEST(task_handle, join_after_the_end_takes_the_value_too) {
+  run([](scope& s) -> task<> {
+    auto t = s.spawn(seven);
+    co_await let_others_run();
+    EXPECT_TRUE(t.done());
+    outcome<int> o = co_await t.join();
+    EXPECT_EQ(std::move(o).value(), 7);
+  });
+}
+
+TEST(task_handle, join_shows_an_exception_that_cancels_the_scope_all_the_same) {
+  run([]() -> task<> {
+    std::string log;
+    int caught = 0;
+    try {
+      co_await with_scope([&](scope& s) -> task<> {
+        auto t = s.spawn([]() -> task<> {
+          co_await yield();
+          throw 5;
+        });
+        // as_result, since the exception also stops this body.
+        const result<outcome<void>> seen = co_await as_result(t.join());
+        log = !seen ? "stopped" : seen->failed() ? "failed" : "other";
+        co_await yield();
+        log += " went on";
+      });
+    } catch (int x) {
+      caught = x;
+    }
+    EXPECT_EQ(caught, 5);
+    EXPECT_EQ(log, "failed");
+  });
+}
+
+TEST(task_handle, a_task_that_is_no_member_of_the_scope_may_join) {
+  run([](scope& s) -> task<> {
+    auto t = s.spawn(seven);
+    auto join = [&]() -> task<int> {
+      outcome<int> o = co_await t.join();
+      co_return std::move(o).value();
+    };
+    auto joiner = s.spawn(join);
+    outcome<int> o = co_await joiner.join();
+    EXPECT_EQ(std::move(o).value(), 7);
+  });
+}
+
+TEST(task_handle, a_task_on_another_core_may_join_and_wakes_up_there) {
+  run_on(2, [](scope& s) -> task<> {
+    event go;
+    auto wait = [&]() -> task<int> {
+      co_await go.wait();
+      co_return 3;
+    };
+    auto t = s.spawn(wait);
+    auto join = [&]() -> task<int> {
+      go.open();
+      outcome<int> o = co_await t.join();
+      EXPECT_EQ(this_core::index(), 1u);
+      co_return std::move(o).value();
+    };
+    auto joiner = s.spawn_on(1, join);
+    outcome<int> o = co_await joiner.join();
+    EXPECT_EQ(std::move(o).value(), 3);
+  });
+}
+
+TEST(task_handle, a_cancelled_join_leaves_the_joined_task_alone) {
+  run([](scope& s) -> task<> {
+    event go;
+    auto wait = [&]() -> task<int> {
+      co_await go.wait();
+      co_return 1;
+    };
+    auto t = s.spawn(wait);
+    auto joiner = s.spawn([&]() -> task<> { (void)co_await t.join(); });
+    co_await yield();
+    joiner.cancel();
+    const outcome<void> stopped = co_await joiner.join();
+    EXPECT_TRUE(stopped.stopped());
+    EXPECT_FALSE(t.done());
+    go.open();
+    outcome<int> o = co_await t.join();  // may be joined again by another
+    EXPECT_EQ(std::move(o).value(), 1);
+  });
+}
+
+TEST(task_handle, an_end_that_was_seen_wins_over_a_cancel_of_the_join) {
+  run([](scope& s) -> task<> {
+    bool seen = false;
+    auto t = s.spawn(seven);
+    auto joiner = s.spawn([&]() -> task<> {
+      const outcome<int> o = co_await t.join();
+      seen = o.has_value();
+    });
+    while (!t.done()) co_await yield();
+    joiner.cancel();
+    (void)co_await joiner.join();
+    EXPECT_TRUE(seen);
+  });
+}
+
+TEST(task_handle, two_joins_at_once_abort_with_advice) {
+  EXPECT_DEATH(run([](scope& s) -> task<> {
+                 auto t = s.spawn(forever);
+                 auto join = [&]() -> task<> { (void)co_await t.join(); };
+                 (void)s.spawn(join);
+                 (void)s.spawn(join);
+                 co_await forever();
+               }),
+               "two tasks join the same handle(.|\n)*event");
+}
+
+TEST(task_handle, cancel_stops_that_task_alone) {
+  run([](scope& s) -> task<> {
+    auto a = s.spawn(forever);
+    auto b = s.spawn(forever);
+    co_await yield();
+    a.cancel();
+    const outcome<void> ended = co_await a.join();
+    EXPECT_TRUE(ended.stopped());
+    EXPECT_FALSE(b.done());
+    EXPECT_FALSE(s.cancelled());
+    b.cancel();
+  });
+}
+
+TEST(task_handle, cancel_returns_before_the_task_has_ended) {
+  std::string log;
+  run([&](scope& s) -> task<> {
+    auto body = [&]() -> task<> {
+      const noted local(log, "task");
+      co_await forever();
+    };
+    auto t = s.spawn(body);
+    co_await yield();
+    t.cancel();
+    EXPECT_EQ(log, "");
+    (void)co_await t.join();
+    EXPECT_EQ(log, "task ");
+  });
+}
+
+TEST(task_handle, cancel_before_the_task_began_stops_it_at_its_first_await) {
+  run([](scope& s) -> task<> {
+    bool began = false;
+    bool went_on = false;
+    auto t = s.spawn([&]() -> task<> {
+      began = true;
+      co_await yield();
+      went_on = true;
+    });
+    t.cancel();
+    const outcome<void> o = co_await t.join();
+    EXPECT_TRUE(o.stopped());
+    EXPECT_TRUE(began);
+    EXPECT_FALSE(went_on);
+  });
+}
+
+TEST(task_handle, cancel_after_the_end_does_nothing_and_the_value_stays) {
+  run([](scope& s) -> task<> {
+    auto t = s.spawn(seven);
+    co_await let_others_run();
+    EXPECT_TRUE(t.done());
+    t.cancel();
+    outcome<int> o = co_await t.join();
+    EXPECT_EQ(std::move(o).value(), 7);
+  });
+}
+
+TEST(task_handle, cancel_twice_is_as_good_as_once) {
+  run_on(2, [](scope& s) -> task<> {
+    auto t = s.spawn_on(1, forever);
+    t.cancel();
+    t.cancel();
+    const outcome<void> o = co_await t.join();
+    EXPECT_TRUE(o.stopped());
+  });
+}
+
+TEST(task_handle, cancel_works_from_any_thread) {
+  run_on(2, [](scope& s) -> task<> {
+    auto here = s.spawn(forever);
+    auto there = s.spawn_on(1, forever);
+    std::thread canceller([&] {
+      here.cancel();
+      there.cancel();
+    });
+    const outcome<void> a = co_await here.join();
+    const outcome<void> b = co_await there.join();
+    EXPECT_TRUE(a.stopped());
+    EXPECT_TRUE(b.stopped());
+    canceller.join();
+  });
+}
+
+TEST(task_handle, dropping_it_neither_cancels_nor_detaches) {
+  bool ended = false;
+  run([&]() -> task<> {
+    co_await with_scope([&](scope& s) -> task<> {
+      {
+        const auto dropped = s.spawn([&]() -> task<> {
+          co_await let_others_run(10);
+          ended = true;
+        });
+      }
+      co_return;
+    });
+    EXPECT_TRUE(ended);
+  });
+}
+
+TEST(task_handle, keeps_the_result_after_the_scope_has_ended) {
+  run([]() -> task<> {
+    std::optional<task_handle<int>> kept;
+    co_await with_scope([&](scope& s) -> task<> {
+      kept.emplace(s.spawn(seven));
+      co_return;
+    });
+    EXPECT_TRUE(kept->done());
+    outcome<int> o = co_await kept->join();
+    EXPECT_EQ(std::move(o).value(), 7);
+  });
+}
+
+TEST(task_handle, dropped_last_ends_the_result) {
+  int alive = 0;
+  run([&](scope& s) -> task<> {
+    auto make = [&]() -> task<counted> { co_return counted(alive); };
+    {
+      auto t = s.spawn(make);
+      co_await yield();
+      EXPECT_EQ(alive, 1) << "nobody has taken the value yet";
+    }
+    EXPECT_EQ(alive, 0);
+  });
+}
+
+TEST(task_handle, may_be_dropped_on_another_thread_while_the_task_ends) {
+  run_on(2, []() -> task<> {
+    for (int i = 0; i < 200; ++i) {
+      std::optional<std::thread> dropper;
+      co_await with_scope([&](scope& s) -> task<> {
+        auto t = s.spawn_on(1, seven);
+        dropper.emplace([t = std::move(t)]() mutable { t.cancel(); });
+        co_return;
+      });
+      dropper->join();
+    }
+  });
+}
+
+TEST(task_handle, cancel_after_the_runtime_has_ended_does_nothing) {
+  std::optional<task_handle<int>> kept;
+  run([&](scope& s) -> task<> {
+    kept.emplace(s.spawn(seven));
+    co_return;
+  });
+  kept->cancel();
+  EXPECT_TRUE(kept->done());
+}
+
+}  // namespace
+}  // namespace corespun
