@@ -5,9 +5,11 @@ set(lane_futex "")  # the runtime alone, without kernel I/O
 set(lane_uring CORESPUN_DRIVER=uring)
 set(lane_epoll CORESPUN_DRIVER=epoll)
 set(lane_small CORESPUN_DRIVER=uring CORESPUN_TEST_RINGS=small)
+set(every_lane UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 TSAN_OPTIONS=halt_on_error=1)
 
 function(corespun_discover folder executable)  # then the lanes
-  execute_process(COMMAND ${executable} --gtest_list_tests OUTPUT_VARIABLE listing RESULT_VARIABLE result)
+  execute_process(COMMAND ${executable} --gtest_list_tests
+                  OUTPUT_VARIABLE listing RESULT_VARIABLE result)
   if(NOT result EQUAL 0)
     message(SEND_ERROR "${executable} does not list its tests (${result}). Build it first.")
     return()
@@ -24,7 +26,7 @@ function(corespun_discover folder executable)  # then the lanes
         add_test(${name} ${executable} --gtest_filter=${test})
         set_tests_properties(${name} PROPERTIES TIMEOUT 60 LABELS "${lane};${folder}"
           SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]"
-          ENVIRONMENT "${lane_${lane}};UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1;TSAN_OPTIONS=halt_on_error=1")
+          ENVIRONMENT "${lane_${lane}};${every_lane}")
       endforeach()
     endif()
   endforeach()

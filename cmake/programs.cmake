@@ -1,7 +1,7 @@
 # Examples and perf programs. The load generator and the floor (hand-written servers that show what
 # the kernel alone costs) owe nothing to corespun, so that they can judge it.
 
-# Adds build/<preset>/PATH from the sources; the first part of PATH is a target that builds them all.
+# Adds build/<preset>/PATH from the sources. The first part of PATH is a target that builds all.
 function(corespun_program path)
   cmake_path(GET path PARENT_PATH folder)
   cmake_path(GET path FILENAME name)

@@ -8,9 +8,11 @@ find_package(Python3 REQUIRED COMPONENTS Interpreter)
 file(GLOB support CONFIGURE_DEPENDS tests/support/*.cpp)
 add_library(corespun_test_support OBJECT ${support})
 target_link_libraries(corespun_test_support PUBLIC corespun::corespun GTest::gtest)
-target_compile_options(corespun_test_support PUBLIC -iquote ${PROJECT_SOURCE_DIR})  # "tests/support/…"
+# They are included as "tests/support/….hpp".
+target_compile_options(corespun_test_support PUBLIC -iquote ${PROJECT_SOURCE_DIR})
 
-set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${PROJECT_SOURCE_DIR}/cmake/discover.cmake)
+set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES
+             ${PROJECT_SOURCE_DIR}/cmake/discover.cmake)
 
 function(corespun_tests folder)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "STARTS" "LANES")
@@ -22,7 +24,8 @@ function(corespun_tests folder)
   add_executable(${target} ${sources})
   target_link_libraries(${target} PRIVATE corespun_test_support GTest::gtest_main)
   if(arg_STARTS)  # programs that the tests start
-    target_compile_definitions(${target} PRIVATE CORESPUN_BIN_DIR="${PROJECT_BINARY_DIR}/${arg_STARTS}")
+    target_compile_definitions(${target} PRIVATE
+      CORESPUN_BIN_DIR="${PROJECT_BINARY_DIR}/${arg_STARTS}")
     add_dependencies(${target} ${arg_STARTS})
   endif()
   set(list ${PROJECT_BINARY_DIR}/${target}.cmake)

@@ -438,7 +438,8 @@ class uring_driver final : public io_driver {
       if (o.many != nullptr) {
         io_uring_prep_multishot_accept_direct(&sqe, o.fd, nullptr, nullptr, 0);
       } else {
-        io_uring_prep_accept_direct(&sqe, o.fd, nullptr, nullptr, 0, IORING_FILE_INDEX_ALLOC);
+        io_uring_prep_accept_direct(&sqe, o.fd, nullptr, nullptr, 0, 0);
+        sqe.file_index = IORING_FILE_INDEX_ALLOC;  // liburing 2.3 would add one, which asks for an ordinary descriptor
       }
     } else if (o.many != nullptr) {
       io_uring_prep_multishot_accept(&sqe, o.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);

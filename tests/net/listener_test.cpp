@@ -214,7 +214,10 @@ TEST(listener, another_socket_gets_its_share_of_the_connections) {
     });
     std::vector<raw> clients;
     while (!elsewhere.done()) {  // the kernel spreads by port: each connection has an even chance
-      clients.push_back(connected_to(first.local_address()));
+      const address at = first.local_address();
+      clients.push_back(raw_socket(at));
+      // Reset when the other one has just closed.
+      (void)::connect(clients.back().get(), at.native(), at.native_size());
       co_await yield();
     }
   });

@@ -141,8 +141,10 @@ TEST_P(stream, moving_it_keeps_what_is_under_way) {
     raw_pair ends = tcp_pair();
     tcp_stream ours = made_of(std::move(ends.one));
     send_now(ends.two, "a");
-    const lease first = need(co_await ours.recv());
-    EXPECT_EQ(first.text(), "a");
+    {
+      const lease first = need(co_await ours.recv());
+      EXPECT_EQ(first.text(), "a");
+    }
     send_now(ends.two, "b");
     for (int i = 0; i < 3; ++i) co_await yield();
     tcp_stream other = std::move(ours);
