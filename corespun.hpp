@@ -38,8 +38,8 @@ struct options : runtime_options {
 };
 
 /// Runs fn(), or fn(scope&), a task, on a runtime with I/O, until it and all it owns has ended.
-/// Returns what it returned, if that is an int; 1 if it returned an error, which is explained on stderr; else 0. 0 too when
-/// SIGINT or SIGTERM ended it. What it throws is thrown here.
+/// Returns what it returned, if that is an int; 1 if it returned an error, which is explained on
+/// stderr; else 0. 0 too when SIGINT or SIGTERM ended it. What it throws is thrown here.
 template <typename Fn>
 int run(Fn fn, options o = {}) {
   if (!o.driver) o.driver = io_drivers(o.io);

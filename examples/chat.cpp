@@ -1,9 +1,11 @@
-// chat: rooms on all cores. Lines go to everybody in the room; a reader that is too slow is cut off.
+// chat: rooms on all cores. Lines go to everybody in the room; a reader that is too slow is cut
+// off.
 //
 // Try it: nc 127.0.0.1 PORT, then /join ROOM, then talk. /quit leaves.
 //
-// A room is shared between cores, so it is guarded by a mutex that is held for a few instructions. Each member has a bounded
-// outbox: the reader task of one connection puts lines into the outboxes of all, the writer task of each empties its own.
+// A room is shared between cores, so it is guarded by a mutex that is held for a few instructions.
+// Each member has a bounded outbox: the reader task of one connection puts lines into the outboxes
+// of all, the writer task of each empties its own.
 
 #include "server.hpp"
 
@@ -137,7 +139,8 @@ task<> member(tcp_stream stream, rooms& all) {
   place.move_to("lobby");
   place.say(name + " joined\n");
   // The first to end ends the others: the peer leaves, cannot be written to, or reads too slowly.
-  auto ended = co_await when_any(read_lines(stream, place, name), write_lines(stream, *box), box->too_slow().wait());
+  auto ended = co_await when_any(read_lines(stream, place, name), write_lines(stream, *box),
+                                 box->too_slow().wait());
   if (ended.index == 2) std::fprintf(stderr, "%s reads too slowly and was cut off\n", name.c_str());
   place.say(name + " left\n");
 }

@@ -53,24 +53,27 @@ task<> print_stats(std::shared_ptr<std::vector<counters>> all, bool wanted) {
     system_calls += c.system_calls;
   }
   std::printf("{\"requests\":%llu,\"connections\":%llu,\"syscalls\":%llu,\"driver\":\"%s\"}\n",
-              static_cast<unsigned long long>(requests), static_cast<unsigned long long>(connections),
+              static_cast<unsigned long long>(requests),
+              static_cast<unsigned long long>(connections),
               static_cast<unsigned long long>(system_calls), this_core::driver_name());
 }
 
 int main(int argc, char** argv) {
   bool stats = false;
   bool multishot = false;
-  const example::server_options settings =
-      example::parse(argc, argv, "echoes what it receives",
-                     {{"--stats", "print counters as JSON at the end", &stats},
-                      {"--multishot", "keep one receive armed for many messages (io_uring)", &multishot}});
+  const example::server_options settings = example::parse(
+      argc, argv, "echoes what it receives",
+      {{"--stats", "print counters as JSON at the end", &stats},
+       {"--multishot", "keep one receive armed for many messages (io_uring)", &multishot}});
   options o;
   o.cores = settings.cores;
   auto start = [&](scope& s) -> task<int> {
     // The scope outlives all connections, and its exit handler keeps the counters alive.
     const auto all = std::make_shared<std::vector<counters>>(this_core::count());
     s.on_exit([all, stats]() -> task<> { return print_stats(all, stats); });
-    auto handler = [all, multishot](tcp_stream stream) { return echo(std::move(stream), *all, multishot); };
+    auto handler = [all, multishot](tcp_stream stream) {
+      return echo(std::move(stream), *all, multishot);
+    };
     co_return co_await example::listen_and_serve(settings.port, handler);
   };
   return run(start, o);

@@ -38,7 +38,8 @@ task<> start() {
 
   auto settled = co_await when_all_settled(ask_all(0, 4));
   for (std::size_t i = 0; i < settled.size(); ++i) {
-    std::printf("%zu %s\n", i, settled[i].has_value() ? std::move(settled[i]).value().c_str() : "failed");
+    std::printf("%zu %s\n", i,
+                settled[i].has_value() ? std::move(settled[i]).value().c_str() : "failed");
   }
 }
 

@@ -37,7 +37,8 @@ using flags = std::initializer_list<flag>;
   for (const flag& f : own) std::fprintf(out, "  %-12s %s\n", f.name, f.text);
   std::fprintf(out,
                "  --help       this text\n"
-               "CORESPUN_DRIVER=uring|epoll chooses how the cores wait. SIGINT or SIGTERM ends the server.\n");
+               "CORESPUN_DRIVER=uring|epoll chooses how the cores wait. SIGINT or SIGTERM ends the "
+               "server.\n");
   std::exit(code);
 }
 
@@ -46,7 +47,8 @@ inline server_options parse(int argc, char** argv, const char* what, flags own =
   for (int i = 1; i < argc; ++i) {
     const std::string_view arg = argv[i];
     if (arg == "--help") usage(argv[0], what, own, 0);
-    const auto* const found = std::find_if(own.begin(), own.end(), [&](const flag& f) { return arg == f.name; });
+    const auto* const found =
+        std::find_if(own.begin(), own.end(), [&](const flag& f) { return arg == f.name; });
     if (found != own.end()) {
       *found->on = true;
       continue;
@@ -55,7 +57,8 @@ inline server_options parse(int argc, char** argv, const char* what, flags own =
       const std::string_view text = i + 1 < argc ? argv[++i] : "";
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), into);
       if (text.empty() || error != std::errc{} || end != text.data() + text.size()) {
-        std::fprintf(stderr, "%s: %s needs a number in range, not '%s'\n", argv[0], argv[i - 1], std::string(text).c_str());
+        std::fprintf(stderr, "%s: %s needs a number in range, not '%s'\n", argv[0], argv[i - 1],
+                     std::string(text).c_str());
         usage(argv[0], what, own, 2);
       }
     };
@@ -77,13 +80,15 @@ corespun::task<int> listen_and_serve(std::uint16_t port, Handler handler) {
   const corespun::address at = corespun::address::loopback(port);
   corespun::result<corespun::tcp_listener> listener = corespun::tcp_listener::bind(at);
   if (!listener) {
-    std::fprintf(stderr, "%s\n", corespun::explain(listener.error(), "bind " + at.to_string()).c_str());
+    std::fprintf(stderr, "%s\n",
+                 corespun::explain(listener.error(), "bind " + at.to_string()).c_str());
     co_return 1;
   }
   std::printf("listening on %s (%s, %u cores)\n", listener->local_address().to_string().c_str(),
               corespun::this_core::driver_name(), corespun::this_core::count());
   std::fflush(stdout);
-  const corespun::result<> served = co_await corespun::serve(std::move(*listener), std::move(handler));
+  const corespun::result<> served =
+      co_await corespun::serve(std::move(*listener), std::move(handler));
   if (!served) std::fprintf(stderr, "%s\n", corespun::explain(served.error(), "serve").c_str());
   co_return served ? 0 : 1;
 }

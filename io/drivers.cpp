@@ -33,8 +33,9 @@ std::unique_ptr<driver> make(const io_options& options, unsigned index) {
     return detail::make_uring_driver(options);
   } catch (const std::system_error& e) {
     if (wanted == backend::uring) throw;
-    const std::string why = "core " + std::to_string(index) + ": " + e.what() +
-                            "\n  here:   running on epoll; to insist on io_uring set CORESPUN_DRIVER=uring";
+    const std::string why =
+        "core " + std::to_string(index) + ": " + e.what() +
+        "\n  here:   running on epoll; to insist on io_uring set CORESPUN_DRIVER=uring";
     static std::atomic<bool> said{false};
     if (!said.exchange(true)) std::fprintf(stderr, "corespun: %s\n", why.c_str());
     return detail::make_epoll_driver(options, why);
@@ -43,7 +44,8 @@ std::unique_ptr<driver> make(const io_options& options, unsigned index) {
 
 detail::io_driver& here() {
   detail::core* const c = detail::core::current();
-  if (c == nullptr) detail::caller_bug("asked for the I/O driver on a thread that is no core", "ask inside a task");
+  if (c == nullptr)
+    detail::caller_bug("asked for the I/O driver on a thread that is no core", "ask inside a task");
   return detail::io_driver::of(*c);
 }
 

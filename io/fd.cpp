@@ -14,11 +14,13 @@ namespace detail {
 
 const wait_kind& op_awaiter::kind_of(op_code code) noexcept {
   static constexpr auto named = [](const char* name) {
-    return wait_kind{name, [](root&, void* self) noexcept { static_cast<op_awaiter*>(self)->cancel(); }};
+    return wait_kind{name,
+                     [](root&, void* self) noexcept { static_cast<op_awaiter*>(self)->cancel(); }};
   };
-  static constexpr wait_kind kinds[] = {named("read"),        named("write"),  named("recv"),    named("recv"),
-                                        named("send"),        named("send"),   named("accept"),  named("connect"),
-                                        named("a descriptor"), named("shutdown"), named("close")};
+  static constexpr wait_kind kinds[] = {named("read"),     named("write"),   named("recv"),
+                                        named("recv"),     named("send"),    named("send"),
+                                        named("accept"),   named("connect"), named("a descriptor"),
+                                        named("shutdown"), named("close")};
   static_assert(std::size(kinds) == static_cast<std::size_t>(op_code::close) + 1);
   return kinds[static_cast<std::size_t>(code)];
 }
@@ -77,7 +79,8 @@ namespace {
 bool is_tcp(int socket) noexcept {
   int protocol = 0;
   socklen_t size = sizeof protocol;
-  return ::getsockopt(socket, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 && protocol == IPPROTO_TCP;
+  return ::getsockopt(socket, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+         protocol == IPPROTO_TCP;
 }
 
 }  // namespace
@@ -86,11 +89,12 @@ result<fd> fd::adopt(int native) {
   struct stat s;
   if (::fstat(native, &s) != 0) return std::unexpected(system_error_code(errno));
   detail::core* const here = detail::core::current();
-  if (here == nullptr) detail::caller_bug("fd::adopt on a thread that is no core", "adopt inside a task");
+  if (here == nullptr)
+    detail::caller_bug("fd::adopt on a thread that is no core", "adopt inside a task");
   auto& driver = detail::io_driver::of(*here);
-  const auto what = S_ISSOCK(s.st_mode)                             ? detail::file::kind::socket
+  const auto what = S_ISSOCK(s.st_mode)                        ? detail::file::kind::socket
                     : S_ISREG(s.st_mode) || S_ISBLK(s.st_mode) ? detail::file::kind::regular
-                                                                    : detail::file::kind::stream;
+                                                               : detail::file::kind::stream;
   try {
     detail::file& f = driver.open_file(native, what);
     driver.adopted(f);

@@ -4,8 +4,9 @@
 // Invariants
 //   - At most one operation per direction at a time; a second one is a bug and says so.
 //   - An operation returns only after the kernel has let go of the caller's memory.
-//   - An operation that was cancelled after bytes had moved returns them; the task is stopped at its next await. Only
-//     read_exactly and write_all, which are many operations, may end as stopped in the middle of their bytes.
+//   - An operation that was cancelled after bytes had moved returns them; the task is stopped at
+//     its next await. Only read_exactly and write_all, which are many operations, may end as
+//     stopped in the middle of their bytes.
 // Errors: the kernel's errno; errc::closed if close() came first.
 // Threads: the core where it was made. The destructor runs on any.
 
@@ -30,7 +31,8 @@ class [[nodiscard]] transfer_awaiter : public op_awaiter {
 
   template <typename Promise>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
-    return begin(self, *self.promise().owner, code_, [this](io_driver& d) -> op& { return fill(d); });
+    return begin(self, *self.promise().owner, code_,
+                 [this](io_driver& d) -> op& { return fill(d); });
   }
 
  protected:
@@ -93,7 +95,8 @@ class [[nodiscard]] ready_awaiter : public op_awaiter {
 
   template <typename Promise>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
-    return begin(self, *self.promise().owner, op_code::poll, [this](io_driver& d) -> op& { return fill(d); });
+    return begin(self, *self.promise().owner, op_code::poll,
+                 [this](io_driver& d) -> op& { return fill(d); });
   }
   [[nodiscard]] result<> await_resume() const noexcept {
     if (outcome() < 0) return std::unexpected(error_of(outcome()));
@@ -120,41 +123,52 @@ class fd {
   /// Closes in the background: what is in flight is cancelled and awaited first.
   ~fd();
 
-  /// Takes a descriptor over: a socket, a pipe, a terminal or a regular file. With epoll, a descriptor that is no socket is
-  /// made non-blocking until it is closed; regular files are read on helper threads.
-  /// Errors: EBADF, ENOMEM; then it is still the caller's. Call it on the core that will use it.
+  /// Takes a descriptor over: a socket, a pipe, a terminal or a regular file. With epoll, a
+  /// descriptor that is no socket is made non-blocking until it is closed; regular files are read
+  /// on helper threads. Errors: EBADF, ENOMEM; then it is still the caller's. Call it on the core
+  /// that will use it.
   [[nodiscard]] static result<fd> adopt(int native);
 
   [[nodiscard]] bool valid() const noexcept { return file_ != nullptr; }
   /// -1 for none, and for a direct descriptor, which has no number in this process.
-  [[nodiscard]] int native_handle() const noexcept { return file_ == nullptr || file_->direct ? -1 : file_->fd; }
+  [[nodiscard]] int native_handle() const noexcept {
+    return file_ == nullptr || file_->direct ? -1 : file_->fd;
+  }
 
   /// Reads what is there, at least one byte, waiting for it if need be; 0: the end.
   [[nodiscard]] detail::some_awaiter read_some(std::span<std::byte> buffer) {
-    return {at(), how(detail::op_code::read, detail::op_code::recv), buffer.data(), buffer.size(), false};
+    return {at(), how(detail::op_code::read, detail::op_code::recv), buffer.data(), buffer.size(),
+            false};
   }
   /// Writes at least one byte.
   [[nodiscard]] detail::some_awaiter write_some(std::span<const std::byte> bytes) {
-    return {at(), how(detail::op_code::write, detail::op_code::send), memory(bytes), bytes.size(), false};
+    return {at(), how(detail::op_code::write, detail::op_code::send), memory(bytes), bytes.size(),
+            false};
   }
-  /// Fills the buffer. Errors: errc::end_of_stream if the end comes before. Cancel: what was read so far is in the buffer,
-  /// and how much is not told.
+  /// Fills the buffer. Errors: errc::end_of_stream if the end comes before. Cancel: what was read
+  /// so far is in the buffer, and how much is not told.
   [[nodiscard]] detail::whole_awaiter read_exactly(std::span<std::byte> buffer) {
-    return {at(), how(detail::op_code::read, detail::op_code::recv), buffer.data(), buffer.size(), true};
+    return {at(), how(detail::op_code::read, detail::op_code::recv), buffer.data(), buffer.size(),
+            true};
   }
   /// Writes all. Cancel: some of it may have been written.
   [[nodiscard]] detail::whole_awaiter write_all(std::span<const std::byte> bytes) {
-    return {at(), how(detail::op_code::write, detail::op_code::send), memory(bytes), bytes.size(), true};
+    return {at(), how(detail::op_code::write, detail::op_code::send), memory(bytes), bytes.size(),
+            true};
   }
 
-  /// Cancels what is in flight (it ends with errc::closed), awaits it, and closes. Afterwards valid() is false.
-  /// Cancel: the descriptor is closed in the background.
-  [[nodiscard]] detail::close_awaiter close() noexcept { return detail::close_awaiter(std::exchange(file_, nullptr)); }
+  /// Cancels what is in flight (it ends with errc::closed), awaits it, and closes. Afterwards
+  /// valid() is false. Cancel: the descriptor is closed in the background.
+  [[nodiscard]] detail::close_awaiter close() noexcept {
+    return detail::close_awaiter(std::exchange(file_, nullptr));
+  }
 
   /// For the floors above.
   explicit fd(detail::file& f) noexcept : file_(&f) {}
   [[nodiscard]] detail::file& at() const {
-    if (file_ == nullptr) detail::caller_bug("an operation on a descriptor that was closed or moved from", "check valid()");
+    if (file_ == nullptr)
+      detail::caller_bug("an operation on a descriptor that was closed or moved from",
+                         "check valid()");
     return *file_;
   }
 
@@ -162,13 +176,16 @@ class fd {
   [[nodiscard]] detail::op_code how(detail::op_code plain, detail::op_code socket) const {
     return at().what == detail::file::kind::socket ? socket : plain;
   }
-  static void* memory(std::span<const std::byte> bytes) noexcept { return const_cast<std::byte*>(bytes.data()); }
+  static void* memory(std::span<const std::byte> bytes) noexcept {
+    return const_cast<std::byte*>(bytes.data());
+  }
 
   detail::file* file_ = nullptr;
 };
 
-/// Waits until a descriptor that another library owns can be read or written; it stays theirs. At most one task waits for
-/// each direction. Keep it open meanwhile. Errors: the kernel's. Cancel: leaves it unchanged.
+/// Waits until a descriptor that another library owns can be read or written; it stays theirs. At
+/// most one task waits for each direction. Keep it open meanwhile. Errors: the kernel's. Cancel:
+/// leaves it unchanged.
 [[nodiscard]] inline detail::ready_awaiter readable(int native) noexcept { return {native, false}; }
 [[nodiscard]] inline detail::ready_awaiter writable(int native) noexcept { return {native, true}; }
 

@@ -1,8 +1,9 @@
 #pragma once
-// lease: bytes that were received, in a buffer of the core's pool. The destructor gives the buffer back.
+// lease: bytes that were received, in a buffer of the core's pool. The destructor gives the buffer
+// back.
 //
-// Holding many leases for long starves recv() of buffers: copy what must live on. Movable; may end on any thread, then the
-// buffer goes home by mail. A lease must not outlive its runtime.
+// Holding many leases for long starves recv() of buffers: copy what must live on. Movable; may end
+// on any thread, then the buffer goes home by mail. A lease must not outlive its runtime.
 
 #include <corespun/io/detail/op.hpp>
 
@@ -38,7 +39,9 @@ class lease {
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::span<std::byte> bytes() const noexcept { return {data_, size_}; }
-  [[nodiscard]] std::string_view text() const noexcept { return {reinterpret_cast<const char*>(data_), size_}; }
+  [[nodiscard]] std::string_view text() const noexcept {
+    return {reinterpret_cast<const char*>(data_), size_};
+  }
 
  private:
   void give_back() noexcept;

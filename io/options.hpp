@@ -8,23 +8,25 @@ enum class backend { automatic, uring, epoll };
 struct io_options {
   io_options() {}
 
-  /// automatic: io_uring where this process may use it, else epoll. The environment variable CORESPUN_DRIVER (uring, epoll
-  /// or auto) overrides this.
+  /// automatic: io_uring where this process may use it, else epoll. The environment variable
+  /// CORESPUN_DRIVER (uring, epoll or auto) overrides this.
   backend driver = backend::automatic;
 
-  /// Submission slots of a ring, a power of two; the completion side has four times as many. More operations than this may
-  /// be in flight: the ring bounds what is handed over in one loop turn.
+  /// Submission slots of a ring, a power of two; the completion side has four times as many. More
+  /// operations than this may be in flight: the ring bounds what is handed over in one loop turn.
   unsigned ring_entries = 1024;
 
-  /// Buffers per core from which recv() leases. Small ones serve messages, large ones are used by streams whose messages
-  /// fill the small ones. Counts are powers of two, at most 32768. Memory is touched only when used.
+  /// Buffers per core from which recv() leases. Small ones serve messages, large ones are used by
+  /// streams whose messages fill the small ones. Counts are powers of two, at most 32768. Memory is
+  /// touched only when used.
   unsigned small_buffers = 1024;
   unsigned small_buffer_bytes = 4096;
   unsigned large_buffers = 32;
   unsigned large_buffer_bytes = 65536;
 
-  /// Slots per core for accepted connections that are no descriptors of the process (io_uring only), at most
-  /// RLIMIT_NOFILE; 0: ordinary descriptors. Such streams have no native_handle() and no socket options.
+  /// Slots per core for accepted connections that are no descriptors of the process (io_uring
+  /// only), at most RLIMIT_NOFILE; 0: ordinary descriptors. Such streams have no native_handle()
+  /// and no socket options.
   unsigned direct_descriptors = 0;
 };
 

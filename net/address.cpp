@@ -20,7 +20,9 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
   return port;
 }
 
-std::unexpected<std::error_code> bad() { return std::unexpected(make_error_code(errc::bad_address)); }
+std::unexpected<std::error_code> bad() {
+  return std::unexpected(make_error_code(errc::bad_address));
+}
 
 template <typename T>
 address from(const T& native) {
@@ -56,7 +58,8 @@ result<address> parse_v6(std::string_view inside, std::uint16_t port) {
 }  // namespace
 
 result<address> address::parse(std::string_view text) {
-  if (text.find('\0') != std::string_view::npos) return bad();  // would end the text for the C library
+  // would end the text for the C library
+  if (text.find('\0') != std::string_view::npos) return bad();
   if (text.starts_with("unix:")) return parse_unix(text.substr(5));
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return bad();
@@ -111,17 +114,20 @@ std::string address::to_string() const {
   char text[INET6_ADDRSTRLEN] = {};
   switch (family()) {
     case AF_INET:
-      inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(&storage_)->sin_addr, text, sizeof text);
+      inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(&storage_)->sin_addr, text,
+                sizeof text);
       return std::string(text) + ":" + std::to_string(port());
     case AF_INET6: {
       const auto& v6 = *reinterpret_cast<const sockaddr_in6*>(&storage_);
       inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
       char zone[IF_NAMESIZE] = {};
       const bool zoned = v6.sin6_scope_id != 0 && if_indextoname(v6.sin6_scope_id, zone) != nullptr;
-      return "[" + std::string(text) + (zoned ? "%" + std::string(zone) : "") + "]:" + std::to_string(port());
+      return "[" + std::string(text) + (zoned ? "%" + std::string(zone) : "") +
+             "]:" + std::to_string(port());
     }
     case AF_UNIX: {
-      const std::size_t length = size_ > offsetof(sockaddr_un, sun_path) ? size_ - offsetof(sockaddr_un, sun_path) : 0;
+      const std::size_t length =
+          size_ > offsetof(sockaddr_un, sun_path) ? size_ - offsetof(sockaddr_un, sun_path) : 0;
       if (length == 0) return "unix:";  // a client that has no name
       const char* const path = storage_.local.sun_path;
       if (path[0] == '\0') return "unix:@" + std::string(path + 1, length - 1);

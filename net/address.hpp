@@ -17,8 +17,8 @@ class address {
   /// No address; only to be assigned to.
   address() noexcept {}
 
-  /// "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", "unix:/path", "unix:@abstract". Numbers only, no names.
-  /// Errors: errc::bad_address.
+  /// "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", "unix:/path", "unix:@abstract". Numbers only,
+  /// no names. Errors: errc::bad_address.
   [[nodiscard]] static result<address> parse(std::string_view text);
 
   /// 127.0.0.1; port 0: any free one.
@@ -29,17 +29,21 @@ class address {
   /// What parse() reads.
   [[nodiscard]] std::string to_string() const;
 
-  [[nodiscard]] int family() const noexcept { return storage_.base.sa_family; }  ///< AF_INET, AF_INET6, AF_UNIX
+  /// AF_INET, AF_INET6, AF_UNIX
+  [[nodiscard]] int family() const noexcept { return storage_.base.sa_family; }
   [[nodiscard]] bool is_unix() const noexcept { return family() == AF_UNIX; }
-  [[nodiscard]] std::uint16_t port() const noexcept;                             ///< 0 for Unix
-  [[nodiscard]] address with_port(std::uint16_t port) const noexcept;            ///< unchanged for Unix
+  [[nodiscard]] std::uint16_t port() const noexcept;  ///< 0 for Unix
+  /// unchanged for Unix
+  [[nodiscard]] address with_port(std::uint16_t port) const noexcept;
 
   [[nodiscard]] const sockaddr* native() const noexcept { return &storage_.base; }
   [[nodiscard]] socklen_t native_size() const noexcept { return size_; }
   /// From getsockname(2) and the like.
   [[nodiscard]] static address from_native(const sockaddr* a, socklen_t size) noexcept;
 
-  friend bool operator==(const address& a, const address& b) noexcept { return a.to_string() == b.to_string(); }
+  friend bool operator==(const address& a, const address& b) noexcept {
+    return a.to_string() == b.to_string();
+  }
 
  private:
   union storage {

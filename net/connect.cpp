@@ -16,7 +16,8 @@ namespace {
 class [[nodiscard]] connect_awaiter : public detail::transfer_awaiter {
  public:
   connect_awaiter(detail::file& f, const address& to) noexcept
-      : transfer_awaiter(f, detail::op_code::connect, const_cast<sockaddr*>(to.native()), to.native_size(), false) {}
+      : transfer_awaiter(f, detail::op_code::connect, const_cast<sockaddr*>(to.native()),
+                         to.native_size(), false) {}
   [[nodiscard]] result<> await_resume() const noexcept {
     if (outcome() < 0) return std::unexpected(detail::error_of(outcome()));
     return {};

@@ -8,8 +8,9 @@
 
 namespace corespun {
 
-/// Connects to a TCP or Unix address within `limit`.
-/// Errors: errc::timed_out, ECONNREFUSED, ENETUNREACH, …; explain() has a text for each. Cancel: the attempt is given up.
-[[nodiscard]] task<result<tcp_stream>> connect(address to, clock::duration limit = std::chrono::seconds(30));
+/// Connects to a TCP or Unix address within `limit`. Errors: errc::timed_out, ECONNREFUSED,
+/// ENETUNREACH, …; explain() has a text for each. Cancel: the attempt is given up.
+[[nodiscard]] task<result<tcp_stream>> connect(address to,
+                                               clock::duration limit = std::chrono::seconds(30));
 
 }  // namespace corespun

@@ -26,7 +26,8 @@ task<> crowd::empty() {
 }
 
 pace::pace(double per_second) noexcept
-    : distance_(per_second > 0 ? std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>(1 / per_second))
+    : distance_(per_second > 0 ? std::chrono::duration_cast<clock::duration>(
+                                     std::chrono::duration<double>(1 / per_second))
                                : clock::duration::zero()),
       due_(clock::now()) {}
 
@@ -39,7 +40,8 @@ task<> pace::next() {
 
 task<> pace::pause(std::error_code error, const address& at) {
   if (!said_) {
-    std::fprintf(stderr, "corespun: %s\n  here:   accepting pauses until it works again; said once\n",
+    std::fprintf(stderr,
+                 "corespun: %s\n  here:   accepting pauses until it works again; said once\n",
                  explain(error, "accept on " + at.to_string()).c_str());
     said_ = true;
   }
@@ -93,7 +95,8 @@ void report_handler_error() noexcept {
     what = text.c_str();
   } catch (...) {
   }
-  std::fprintf(stderr, "corespun: core %u: a connection handler threw: %s\n", this_core::index(), what);
+  std::fprintf(stderr, "corespun: core %u: a connection handler threw: %s\n", this_core::index(),
+               what);
   if (unsaid > 0) std::fprintf(stderr, "  and %u more since the last report\n", unsaid);
   unsaid = 0;
   next = now + std::chrono::seconds(1);

@@ -5,12 +5,15 @@
 //   result<> r = co_await serve(std::move(*tcp_listener::bind(address::any(8080))), handler);
 //
 // Invariants
-//   - Each core has a listener of its own on the same address; a connection stays on the core that accepted it.
+//   - Each core has a listener of its own on the same address; a connection stays on the core that
+//     accepted it.
 //   - At the limit of connections a core stops accepting; clients wait in the kernel's queue.
-//   - When no descriptor or memory is left, accepting pauses for 5 ms to 1 s, which is said once on stderr.
-//   - An exception from a handler ends that connection alone. It is reported on stderr, at most once a second per core.
-//   - When serve is cancelled, accepting ends at once; connections may go on for limits.grace, then they are stopped.
-//     serve returns after the last of them.
+//   - When no descriptor or memory is left, accepting pauses for 5 ms to 1 s, which is said once on
+//     stderr.
+//   - An exception from a handler ends that connection alone. It is reported on stderr, at most
+//     once a second per core.
+//   - When serve is cancelled, accepting ends at once; connections may go on for limits.grace, then
+//     they are stopped. serve returns after the last of them.
 // The handler is copied to each core and called there; what it refers to is shared between cores.
 
 #include <corespun/io/detail/raw_fd.hpp>
@@ -42,7 +45,8 @@ struct serve_limits {
 
 namespace detail {
 
-/// The connections of one core: how many there may be, and who waits for room or for the last to leave.
+/// The connections of one core: how many there may be, and who waits for room or for the last to
+/// leave.
 class crowd {
  public:
   explicit crowd(unsigned limit) noexcept : limit_(limit) {}
@@ -55,7 +59,7 @@ class crowd {
  private:
   unsigned limit_;  // 0: none
   unsigned inside_ = 0;
-  std::optional<event> room_;   // somebody waits for inside_ < limit_
+  std::optional<event> room_;  // somebody waits for inside_ < limit_
   std::optional<event> empty_;  // somebody waits for inside_ == 0
 };
 
@@ -65,7 +69,8 @@ class pace {
   explicit pace(double per_second) noexcept;
   [[nodiscard]] bool limited() const noexcept { return distance_ > clock::duration::zero(); }
   [[nodiscard]] task<> next();
-  /// After an error that only time mends: 5 ms, doubled each time up to 1 s. Says so the first time.
+  /// After an error that only time mends: 5 ms, doubled each time up to 1 s. Says so the first
+  /// time.
   [[nodiscard]] task<> pause(std::error_code error, const address& at);
   void accepted() noexcept { pause_ = first_pause; }
 
@@ -192,10 +197,13 @@ task<> serve_here(raw_fd listening, listen_options how, Handler handler, serve_l
 
 }  // namespace detail
 
-/// Runs until cancelled. Errors: what makes listening or accepting impossible, on any core; then all cores have ended.
+/// Runs until cancelled. Errors: what makes listening or accepting impossible, on any core; then
+/// all cores have ended.
 template <typename Handler>
-[[nodiscard]] task<result<>> serve(tcp_listener listener, Handler handler, serve_limits limits = {}) {
-  static_assert(std::is_invocable_r_v<task<>, Handler&, tcp_stream>, "serve: the handler must be task<>(tcp_stream)");
+[[nodiscard]] task<result<>> serve(tcp_listener listener, Handler handler,
+                                   serve_limits limits = {}) {
+  static_assert(std::is_invocable_r_v<task<>, Handler&, tcp_stream>,
+                "serve: the handler must be task<>(tcp_stream)");
   std::error_code failed;
   try {
     auto body = [&](scope& s) -> task<> {
@@ -204,9 +212,11 @@ template <typename Handler>
         const result<int> socket = listener.another_socket();
         if (!socket) throw std::system_error(socket.error(), "listen");
         detail::raw_fd owned(*socket);
-        (void)s.spawn_on(core, detail::serve_here<Handler>, std::move(owned), listener.options(), handler, limits);
+        (void)s.spawn_on(core, detail::serve_here<Handler>, std::move(owned), listener.options(),
+                         handler, limits);
       }
-      detail::server_part<Handler> part(std::move(listener), std::move(handler), limits, this_core::count());
+      detail::server_part<Handler> part(std::move(listener), std::move(handler), limits,
+                                        this_core::count());
       co_await part.run();
     };
     co_await with_scope(std::move(body));

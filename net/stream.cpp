@@ -100,10 +100,12 @@ result<address> name_of(int socket, name_call* call) {
 }  // namespace
 
 result<address> tcp_stream::local_address() const {
-  return name_of(native_handle(), [](int s, sockaddr* a, socklen_t* n) { return ::getsockname(s, a, n); });
+  return name_of(native_handle(),
+                 [](int s, sockaddr* a, socklen_t* n) { return ::getsockname(s, a, n); });
 }
 result<address> tcp_stream::peer_address() const {
-  return name_of(native_handle(), [](int s, sockaddr* a, socklen_t* n) { return ::getpeername(s, a, n); });
+  return name_of(native_handle(),
+                 [](int s, sockaddr* a, socklen_t* n) { return ::getpeername(s, a, n); });
 }
 
 // --- tcp_listener ---
@@ -123,7 +125,8 @@ void remove_dead_socket_file(const address& at) {
   struct stat s;
   if (un->sun_path[0] == '\0' || ::lstat(un->sun_path, &s) != 0 || !S_ISSOCK(s.st_mode)) return;
   const detail::raw_fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (::connect(probe.get(), at.native(), at.native_size()) != 0 && errno == ECONNREFUSED) ::unlink(un->sun_path);
+  if (::connect(probe.get(), at.native(), at.native_size()) != 0 && errno == ECONNREFUSED)
+    ::unlink(un->sun_path);
 }
 
 /// `shares`: the port is ours already, on another socket.
@@ -139,8 +142,10 @@ result<int> listening_socket(const address& at, int backlog, bool shares) {
     if (shares && !switch_on(socket.get(), SOL_SOCKET, SO_REUSEPORT)) return last_error();
   }
   if (::bind(socket.get(), at.native(), at.native_size()) != 0) return last_error();
-  // Only now: the first socket has to fail where a foreign server already listens, even one that would share.
-  if (!at.is_unix() && !shares && !switch_on(socket.get(), SOL_SOCKET, SO_REUSEPORT)) return last_error();
+  // Only now: the first socket has to fail where a foreign server already listens, even one that
+  // would share.
+  if (!at.is_unix() && !shares && !switch_on(socket.get(), SOL_SOCKET, SO_REUSEPORT))
+    return last_error();
   if (::listen(socket.get(), backlog) != 0) return last_error();
   return socket.release();
 }
@@ -168,7 +173,8 @@ result<tcp_listener> tcp_listener::adopt(int listening, listen_options options) 
   socklen_t size = sizeof listens;
   if (::getsockopt(listening, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0) return last_error();
   if (listens == 0) return std::unexpected(system_error_code(EINVAL));
-  const auto at = name_of(listening, [](int s, sockaddr* a, socklen_t* n) { return ::getsockname(s, a, n); });
+  const auto at =
+      name_of(listening, [](int s, sockaddr* a, socklen_t* n) { return ::getsockname(s, a, n); });
   if (!at) return std::unexpected(at.error());
   ::fcntl(listening, F_SETFL, ::fcntl(listening, F_GETFL) | O_NONBLOCK);
   result<fd> socket = fd::adopt(listening);

@@ -2,8 +2,8 @@
 // tcp_stream: a connection, TCP or Unix. tcp_listener: where connections come from.
 //
 //   while (true) {
-//     auto data = co_await stream.recv();            // result<lease>: bytes in a buffer of the core's pool
-//     if (!data || data->empty()) co_return;         // an error, or the peer has ended
+//     auto data = co_await stream.recv();      // bytes in a buffer of the core's pool
+//     if (!data || data->empty()) co_return;   // an error, or the peer has ended
 //     if (!co_await stream.write_all(data->text())) co_return;
 //   }
 //
@@ -48,7 +48,8 @@ class [[nodiscard]] parts_awaiter : public op_awaiter {
   parts_awaiter(file& f, std::span<iovec> parts) noexcept;
   template <typename Promise>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
-    return begin(self, *self.promise().owner, op_code::send_parts, [this](io_driver& d) -> op& { return fill(d); });
+    return begin(self, *self.promise().owner, op_code::send_parts,
+                 [this](io_driver& d) -> op& { return fill(d); });
   }
   [[nodiscard]] result<> await_resume() const noexcept {
     if (outcome() < 0) return std::unexpected(error_of(outcome()));
@@ -69,35 +70,49 @@ class tcp_stream {
   /// A connected socket. Its destructor closes in the background.
   explicit tcp_stream(fd socket) noexcept : socket_(std::move(socket)) {}
 
-  /// Waits for data and leases them; an empty lease is the end of the stream. The buffers learn: a stream whose messages
-  /// fill the small ones gets large ones. When all buffers are leased, waits until one comes back.
+  /// Waits for data and leases them; an empty lease is the end of the stream. The buffers learn: a
+  /// stream whose messages fill the small ones gets large ones. When all buffers are leased, waits
+  /// until one comes back.
   [[nodiscard]] detail::recv_awaiter recv() { return detail::recv_awaiter(socket_.at()); }
 
   /// As in fd.hpp, into and from the caller's memory. Not for reading after use_multishot().
   [[nodiscard]] auto read_some(std::span<std::byte> buffer) { return socket_.read_some(buffer); }
-  [[nodiscard]] auto read_exactly(std::span<std::byte> buffer) { return socket_.read_exactly(buffer); }
-  [[nodiscard]] auto write_some(std::span<const std::byte> bytes) { return socket_.write_some(bytes); }
-  [[nodiscard]] auto write_all(std::span<const std::byte> bytes) { return socket_.write_all(bytes); }
-  [[nodiscard]] auto write_all(std::string_view text) { return socket_.write_all(std::as_bytes(std::span(text))); }
-  /// Writes all parts in order. The array `parts` is used up; it and the bytes stay valid until the await returns.
-  [[nodiscard]] detail::parts_awaiter write_all(std::span<iovec> parts) { return {socket_.at(), parts}; }
+  [[nodiscard]] auto read_exactly(std::span<std::byte> buffer) {
+    return socket_.read_exactly(buffer);
+  }
+  [[nodiscard]] auto write_some(std::span<const std::byte> bytes) {
+    return socket_.write_some(bytes);
+  }
+  [[nodiscard]] auto write_all(std::span<const std::byte> bytes) {
+    return socket_.write_all(bytes);
+  }
+  [[nodiscard]] auto write_all(std::string_view text) {
+    return socket_.write_all(std::as_bytes(std::span(text)));
+  }
+  /// Writes all parts in order. The array `parts` is used up; it and the bytes stay valid until the
+  /// await returns.
+  [[nodiscard]] detail::parts_awaiter write_all(std::span<iovec> parts) {
+    return {socket_.at(), parts};
+  }
 
   /// Ends the writing side; the peer reads the end after all that was written. Reading goes on.
   [[nodiscard]] detail::whole_awaiter shutdown_write();
 
-  /// Cancels what is in flight, awaits it, closes. Unread data make the kernel reset the connection: read to the end first
-  /// where the last written bytes matter.
+  /// Cancels what is in flight, awaits it, closes. Unread data make the kernel reset the
+  /// connection: read to the end first where the last written bytes matter.
   [[nodiscard]] detail::close_awaiter close() noexcept { return socket_.close(); }
 
-  /// With io_uring: from now on one receive stays armed and serves many messages, at most 16 buffers ahead of recv(). Saves a
-  /// submission per message; meant for many small ones. Elsewhere it changes nothing. Errors: std::bad_alloc.
+  /// With io_uring: from now on one receive stays armed and serves many messages, at most 16
+  /// buffers ahead of recv(). Saves a submission per message; meant for many small ones. Elsewhere
+  /// it changes nothing. Errors: std::bad_alloc.
   void use_multishot() {
     constexpr std::size_t ahead = 16;
     detail::file& f = socket_.at();
     f.driver->use_multishot(f, detail::op_code::recv_lease, ahead);
   }
 
-  /// setsockopt(2), for example set_option(SOL_SOCKET, SO_KEEPALIVE, 1). Errors: errc::not_supported for a direct descriptor.
+  /// setsockopt(2), for example set_option(SOL_SOCKET, SO_KEEPALIVE, 1). Errors:
+  /// errc::not_supported for a direct descriptor.
   [[nodiscard]] result<> set_option(int level, int name, int value) noexcept;
   [[nodiscard]] result<int> option(int level, int name) const noexcept;
 
@@ -136,7 +151,8 @@ struct listen_options {
   listen_options() {}
   /// Connections that wait for accept(); the kernel's net.core.somaxconn is the upper bound.
   int backlog = 4096;
-  /// With io_uring: one armed accept that serves many connections, at most 64 ahead of accept(). Elsewhere nothing.
+  /// With io_uring: one armed accept that serves many connections, at most 64 ahead of accept().
+  /// Elsewhere nothing.
   bool multishot = false;
 };
 
@@ -148,12 +164,13 @@ class tcp_listener {
   /// Takes over a descriptor that listens already, from a parent process or from another_socket().
   /// Errors: EINVAL if it does not listen; then it is still the caller's.
   [[nodiscard]] static result<tcp_listener> adopt(int listening, listen_options options = {});
-  /// A further descriptor that listens on the same address, for adopt() on another core: the kernel spreads connections
-  /// over the listeners of a port (SO_REUSEPORT); a Unix socket is shared. The caller owns it.
+  /// A further descriptor that listens on the same address, for adopt() on another core: the kernel
+  /// spreads connections over the listeners of a port (SO_REUSEPORT); a Unix socket is shared. The
+  /// caller owns it.
   [[nodiscard]] result<int> another_socket() const;
 
-  /// The next connection. Errors: EMFILE and the like; connections that died meanwhile are passed over.
-  /// Cancel: a connection that was accepted is delivered, or stays for the next accept().
+  /// The next connection. Errors: EMFILE and the like; connections that died meanwhile are passed
+  /// over. Cancel: a connection that was accepted is delivered, or stays for the next accept().
   [[nodiscard]] detail::accept_awaiter accept() { return detail::accept_awaiter(socket_.at()); }
 
   [[nodiscard]] const address& local_address() const noexcept { return at_; }

@@ -1,11 +1,12 @@
 #pragma once
-// as_result: being stopped as a value. For the few places that want to see a cancel instead of ending with it.
+// as_result: being stopped as a value. For the few places that want to see a cancel instead of
+// ending with it.
 //
 //   auto n = co_await as_result(stream.read_some(buffer));
 //   if (!n && n.error() == errc::cancelled) { … say goodbye, then return … }
 //
-// The task stays cancelled: each further await in it ends as stopped, or as errc::cancelled under another as_result.
-// Work that must wait during clean-up belongs into shield() or scope::on_exit().
+// The task stays cancelled: each further await in it ends as stopped, or as errc::cancelled under
+// another as_result. Work that must wait during clean-up belongs into shield() or scope::on_exit().
 
 #include <corespun/runtime/result.hpp>
 #include <corespun/runtime/task.hpp>
@@ -16,7 +17,9 @@ namespace detail {
 template <typename T>
 class result_awaiter : public task_awaiter<T> {
  public:
-  explicit result_awaiter(std::coroutine_handle<> task) noexcept : task_awaiter<T>(task) { this->catches_stop = true; }
+  explicit result_awaiter(std::coroutine_handle<> task) noexcept : task_awaiter<T>(task) {
+    this->catches_stop = true;
+  }
 
   flat_result<T> await_resume() {
     if (!this->child) return std::unexpected(make_error_code(errc::cancelled));
@@ -41,8 +44,9 @@ class [[nodiscard]] result_call {
 
 }  // namespace detail
 
-/// Awaits `what` (a task, another awaitable, or a function that returns a task) and yields a result: its value, or
-/// errc::cancelled if it was stopped. A result<U> stays one result<U>. Exceptions pass through.
+/// Awaits `what` (a task, another awaitable, or a function that returns a task) and yields a
+/// result: its value, or errc::cancelled if it was stopped. A result<U> stays one result<U>.
+/// Exceptions pass through.
 template <typename A>
 [[nodiscard]] auto as_result(A what) {
   return detail::result_call<detail::task_value<A>>(detail::to_task(std::move(what)));

@@ -1,8 +1,8 @@
 #pragma once
 // clock: the one clock of corespun, and choose(): the one source of chance.
 //
-// Production reads CLOCK_MONOTONIC and takes the first of several equal choices. A simulation gives the runtime an oracle
-// and then decides both, so that one seed replays a whole run.
+// Production reads CLOCK_MONOTONIC and takes the first of several equal choices. A simulation gives
+// the runtime an oracle and then decides both, so that one seed replays a whole run.
 
 #include <chrono>
 #include <cstdint>

@@ -1,14 +1,17 @@
 #pragma once
 // Deadlines: with_deadline, with_timeout and shield run something under a time limit of its own.
 //
-//   result<std::size_t> n = co_await with_timeout(5s, stream.read_some(buffer));     // n.error() == errc::timed_out
+//   result<std::size_t> n = co_await with_timeout(5s, stream.read_some(buffer));
+//   if (!n && n.error() == errc::timed_out) …
 //
 // Invariants
-//   - What is run is a scope of its own: at the deadline it is cancelled and awaited, so nothing of it is left when the
-//     await returns. A value that it still produced wins over the deadline.
+//   - What is run is a scope of its own: at the deadline it is cancelled and awaited, so nothing of
+//     it is left when the await returns. A value that it still produced wins over the deadline.
 //   - Nested deadlines: the earliest counts, since a cancelled outer one cancels the inner.
-//   - The result is a result<T>; where T is already a result<U>, it is that, with errc::timed_out as one more error.
-//   - The first argument after the limit is a task, another awaitable, or a function that returns a task and is kept alive.
+//   - The result is a result<T>; where T is already a result<U>, it is that, with errc::timed_out
+//     as one more error.
+//   - The first argument after the limit is a task, another awaitable, or a function that returns a
+//     task and is kept alive.
 // Threads: a task's own.
 
 #include <corespun/runtime/detail/core.hpp>
@@ -24,14 +27,16 @@ enum class shielded : bool { no, yes };
 template <typename T, shielded Shielded>
 class deadline_awaiter final : private joiner, private timer {
  public:
-  deadline_awaiter(clock::time_point deadline, std::coroutine_handle<> body) noexcept : deadline_(deadline), body_(body) {}
+  deadline_awaiter(clock::time_point deadline, std::coroutine_handle<> body) noexcept
+      : deadline_(deadline), body_(body) {}
   ~deadline_awaiter() {
     if (body_) body_.destroy();  // never begun
   }
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
-  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) noexcept {
+  [[nodiscard]] std::coroutine_handle<> await_suspend(
+      std::coroutine_handle<Promise> self) noexcept {
     parent_ = self.promise().owner;
     if constexpr (Shielded == shielded::yes) {
       parent_->begin_shielded_wait(self, this, kind);
@@ -80,19 +85,24 @@ class deadline_awaiter final : private joiner, private timer {
   bool expired_ = false;
   root child_;
 
-  static constexpr wait_kind kind{
-      Shielded == shielded::yes ? "shield" : "deadline",
-      [](root&, void* self) noexcept {
-        if (Shielded == shielded::no) static_cast<deadline_awaiter*>(self)->child_.cancel();
-      },
-      [](void* self, child_visitor v, void* context) { v(context, static_cast<deadline_awaiter*>(self)->child_); }};
+  static constexpr wait_kind kind{Shielded == shielded::yes ? "shield" : "deadline",
+                                  [](root&, void* self) noexcept {
+                                    if (Shielded == shielded::no)
+                                      static_cast<deadline_awaiter*>(self)->child_.cancel();
+                                  },
+                                  [](void* self, child_visitor v, void* context) {
+                                    v(context, static_cast<deadline_awaiter*>(self)->child_);
+                                  }};
 };
 
 template <typename T, shielded Shielded>
 class [[nodiscard]] deadline_call {
  public:
-  deadline_call(clock::time_point deadline, task<T>&& body) noexcept : deadline_(deadline), body_(std::move(body)) {}
-  deadline_awaiter<T, Shielded> operator co_await() && noexcept { return {deadline_, body_.release()}; }
+  deadline_call(clock::time_point deadline, task<T>&& body) noexcept
+      : deadline_(deadline), body_(std::move(body)) {}
+  deadline_awaiter<T, Shielded> operator co_await() && noexcept {
+    return {deadline_, body_.release()};
+  }
 
  private:
   clock::time_point deadline_;
@@ -111,7 +121,8 @@ class [[nodiscard]] deadline_call {
 template <typename A>
 [[nodiscard]] auto with_deadline(clock::time_point deadline, A what) {
   using value = detail::task_value<A>;
-  return detail::deadline_call<value, detail::shielded::no>(deadline, detail::to_task(std::move(what)));
+  return detail::deadline_call<value, detail::shielded::no>(deadline,
+                                                            detail::to_task(std::move(what)));
 }
 
 /// The same with a limit from now on; a limit that is not positive stops `what` at its first await.
@@ -120,13 +131,13 @@ template <typename A>
   return with_deadline(detail::after(limit), std::move(what));
 }
 
-/// Runs `what`, which a cancel of the calling task does not reach: for a clean-up that must itself wait. Works in a
-/// cancelled task, too. Only the limit ends it early.
-/// Errors: errc::timed_out.
+/// Runs `what`, which a cancel of the calling task does not reach: for a clean-up that must itself
+/// wait. Works in a cancelled task, too. Only the limit ends it early. Errors: errc::timed_out.
 template <typename A>
 [[nodiscard]] auto shield(clock::duration limit, A what) {
   using value = detail::task_value<A>;
-  return detail::deadline_call<value, detail::shielded::yes>(detail::after(limit), detail::to_task(std::move(what)));
+  return detail::deadline_call<value, detail::shielded::yes>(detail::after(limit),
+                                                             detail::to_task(std::move(what)));
 }
 
 }  // namespace corespun

@@ -1,10 +1,12 @@
 #pragma once
 // driver: the door between the runtime and the outside world.
 //
-// A core owns one driver and crosses this door once per loop turn, never per operation. How operations are submitted is
-// between the driver and the floor that knows operations (io/); the runtime only asks for what became ready.
+// A core owns one driver and crosses this door once per loop turn, never per operation. How
+// operations are submitted is between the driver and the floor that knows operations (io/); the
+// runtime only asks for what became ready.
 //
-// Threads: wake() from any thread; all else on the core's own thread. The destructor runs after the core's thread ended.
+// Threads: wake() from any thread; all else on the core's own thread. The destructor runs after the
+// core's thread ended.
 
 #include <corespun/runtime/clock.hpp>
 
@@ -29,8 +31,9 @@ class driver {
   /// Binds the driver to its core: once, before the first poll.
   virtual void attach(detail::core& core) = 0;
 
-  /// Submits all that is queued, then makes ready what has completed. Blocks until something completes, wake() is called
-  /// or the deadline passes; clock::time_point::min() means: do not block.
+  /// Submits all that is queued, then makes ready what has completed. Blocks until something
+  /// completes, wake() is called or the deadline passes; clock::time_point::min() means: do not
+  /// block.
   virtual void poll(clock::time_point deadline, detail::ready_list& ready) = 0;
 
   /// Ends a poll that blocks, or the next one. Idempotent.
@@ -45,7 +48,8 @@ class driver {
   [[nodiscard]] virtual const char* name() const noexcept = 0;
 };
 
-/// Makes the driver of core `index`. Called on that core's thread; may throw, which fails the start of the runtime.
+/// Makes the driver of core `index`. Called on that core's thread; may throw, which fails the start
+/// of the runtime.
 using driver_factory = std::function<std::unique_ptr<driver>(unsigned index)>;
 
 /// A driver that only sleeps and wakes: the runtime as a compute pool.

@@ -7,7 +7,8 @@ namespace detail {
 
 const wait_kind event_awaiter::kind{"event", [](root& waiter, void* self) noexcept {
                                       auto& w = *static_cast<event_awaiter*>(self);
-                                      // Not in the list any more: open() was first, its wake is on the way.
+                                      // Not in the list any more: open() was first, its wake is on
+                                      // the way.
                                       if (w.event_->leave(w)) waiter.stop();
                                     }};
 
@@ -19,7 +20,8 @@ void event_awaiter::begin() noexcept {
 
 event::~event() {
   if (waiters_ != nullptr) {
-    detail::caller_bug("an event is destroyed while tasks wait on it", "end the scope that waits before the event");
+    detail::caller_bug("an event is destroyed while tasks wait on it",
+                       "end the scope that waits before the event");
   }
 }
 

@@ -53,7 +53,8 @@ class event {
   void open() noexcept;
 
   /// If true, everything written before open() is visible to the caller.
-  [[nodiscard]] bool is_open() const noexcept { return open_.load(std::memory_order_acquire); }  // E1
+  // E1
+  [[nodiscard]] bool is_open() const noexcept { return open_.load(std::memory_order_acquire); }
 
   /// Waits until the gate is open. An open gate lets the task pass by way of the ready queue.
   /// Cancel: leaves the event unchanged.

@@ -23,13 +23,14 @@ class futex_driver final : public driver {
       timespec until{seconds.count(), (since_boot - seconds).count()};
       const bool forever = deadline == clock::time_point::max();
       // WAIT_BITSET takes an absolute CLOCK_MONOTONIC time (futex(2)).
-      ::syscall(SYS_futex, &word_, FUTEX_WAIT_BITSET_PRIVATE, 0, forever ? nullptr : &until, nullptr,
-                FUTEX_BITSET_MATCH_ANY);
+      ::syscall(SYS_futex, &word_, FUTEX_WAIT_BITSET_PRIVATE, 0, forever ? nullptr : &until,
+                nullptr, FUTEX_BITSET_MATCH_ANY);
     }
     word_.store(0, std::memory_order_relaxed);
   }
 
-  // The word is only a doorbell: what was rung for is published by the queue that the core looks into (edge I1).
+  // The word is only a doorbell: what was rung for is published by the queue that the core looks
+  // into (edge I1).
   void wake() noexcept override {
     if (word_.exchange(1, std::memory_order_relaxed) == 0) {
       ::syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);

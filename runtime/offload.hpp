@@ -3,9 +3,10 @@
 //
 //   auto text = co_await offload(read_whole_file, path);
 //
-// Helper threads are made on demand, at most runtime_options::offload_threads, and end when idle. More calls wait in order.
-// Errors: std::system_error if no thread can be made. What fn throws is rethrown at the await.
-// Cancel: a call that has not begun is not made, the await ends as stopped. One that has begun cannot be interrupted: the
+// Helper threads are made on demand, at most runtime_options::offload_threads, and end when idle.
+// More calls wait in order. Errors: std::system_error if no thread can be made. What fn throws is
+// rethrown at the await. Cancel: a call that has not begun is not made, the await ends as stopped.
+// One that has begun cannot be interrupted: the
 //   await waits for it, and its value is delivered.
 // Ownership: fn and args are moved into the awaiting frame; std::ref is explicit.
 
@@ -23,7 +24,8 @@ namespace detail {
 template <typename T, typename Fn, typename... Args>
 class [[nodiscard]] offload_awaiter : private job {
  public:
-  explicit offload_awaiter(Fn&& fn, Args&&... args) : fn_(std::move(fn)), args_(std::move(args)...) {}
+  explicit offload_awaiter(Fn&& fn, Args&&... args)
+      : fn_(std::move(fn)), args_(std::move(args)...) {}
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
@@ -75,7 +77,8 @@ class [[nodiscard]] offload_awaiter : private job {
 template <typename Fn, typename... Args>
 [[nodiscard]] auto offload(Fn fn, Args... args) {
   using value = std::invoke_result_t<Fn, std::unwrap_ref_decay_t<Args>...>;
-  static_assert(!detail::is_task<value>::value, "offload runs an ordinary function; co_await the task itself");
+  static_assert(!detail::is_task<value>::value,
+                "offload runs an ordinary function; co_await the task itself");
   return detail::offload_awaiter<value, Fn, Args...>(std::move(fn), std::move(args)...);
 }
 

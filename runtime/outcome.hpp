@@ -1,5 +1,6 @@
 #pragma once
-// outcome<T>: how a task ended: a value, an exception, or stopped (it was cancelled and has neither).
+// outcome<T>: how a task ended: a value, an exception, or stopped (it was cancelled and has
+// neither).
 
 #include <corespun/runtime/detail/fatal.hpp>
 
@@ -14,8 +15,9 @@ namespace corespun {
 template <typename T>
 class [[nodiscard]] outcome {
   // void and references as something that can be stored.
-  using stored = std::conditional_t<std::is_void_v<T>, std::monostate,
-                                    std::conditional_t<std::is_reference_v<T>, std::add_pointer_t<T>, T>>;
+  using stored =
+      std::conditional_t<std::is_void_v<T>, std::monostate,
+                         std::conditional_t<std::is_reference_v<T>, std::add_pointer_t<T>, T>>;
   struct stopped_t {};
 
  public:
@@ -47,7 +49,8 @@ class [[nodiscard]] outcome {
   /// The value; throws the exception if failed(). Asking a stopped outcome is a bug.
   T value() && {
     if (failed()) std::rethrow_exception(std::get<2>(state_));
-    if (stopped()) detail::caller_bug("value() of an outcome that is stopped", "ask stopped() first");
+    if (stopped())
+      detail::caller_bug("value() of an outcome that is stopped", "ask stopped() first");
     if constexpr (std::is_void_v<T>) {
       return;
     } else if constexpr (std::is_reference_v<T>) {

@@ -5,6 +5,7 @@
 #include <corespun/runtime/detail/signals.hpp>
 #include <corespun/runtime/detail/threads.hpp>
 
+#include <algorithm>
 #include <future>
 #include <optional>
 #include <semaphore>
@@ -18,7 +19,9 @@ struct runtime::threads {
 };
 
 runtime::runtime(runtime_options options)
-    : options_(std::move(options)), machine_(options_.offload_threads), threads_(std::make_unique<threads>()) {
+    : options_(std::move(options)),
+      machine_(std::max(1U, options_.offload_threads)),
+      threads_(std::make_unique<threads>()) {
   const std::vector<unsigned> cpus = detail::usable_cpus();
   const unsigned count = options_.cores != 0 ? options_.cores : static_cast<unsigned>(cpus.size());
   for (unsigned i = 0; i < count; ++i) {
@@ -74,7 +77,8 @@ unsigned runtime::cores() const noexcept { return static_cast<unsigned>(machine_
 
 namespace {
 
-/// Ends the wait of the thread that called run(), once nobody stands in the frames of main any more.
+/// Ends the wait of the thread that called run(), once nobody stands in the frames of main any
+/// more.
 class main_joiner final : public detail::joiner {
  public:
   explicit main_joiner(detail::signal_wait& w) noexcept : wait_(w) {}
@@ -132,11 +136,11 @@ void runtime::wait_for(detail::root& main, std::coroutine_handle<> frame) {
   auto notice = std::chrono::steady_clock::time_point::max();
   while (true) {
     switch (wait.next(notice)) {
-      case detail::signal_wait::ended:
-        return;
+      case detail::signal_wait::ended: return;
       case detail::signal_wait::signalled:
         if (++signals > 1) {
-          const detail::task_report last(main, "the second signal ends the process; tasks that still ran");
+          const detail::task_report last(
+              main, "the second signal ends the process; tasks that still ran");
           wait.die();
         }
         notice = std::chrono::steady_clock::now() + options_.drain_notice;
@@ -144,7 +148,9 @@ void runtime::wait_for(detail::root& main, std::coroutine_handle<> frame) {
         break;
       case detail::signal_wait::timed_out:
         notice = std::chrono::steady_clock::time_point::max();
-        survivors.emplace(main, "tasks that still run although they were asked to stop; a second signal ends the process");
+        survivors.emplace(main,
+                          "tasks that still run although they were asked to stop; a second signal "
+                          "ends the process");
         break;
     }
   }

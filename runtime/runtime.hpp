@@ -1,9 +1,10 @@
 #pragma once
 // runtime: N cores, each a pinned thread with its loop and its driver.
 //
-// Many runtimes may live in one process, one after the other or at once. A runtime owns neither main, nor malloc, nor the
-// signals of its host: it installs a signal handler only for the time of a run() that asks for it.
-// Most programs use corespun::run() of corespun.hpp, which adds the I/O driver; this class alone is a compute pool.
+// Many runtimes may live in one process, one after the other or at once. A runtime owns neither
+// main, nor malloc, nor the signals of its host: it installs a signal handler only for the time of
+// a run() that asks for it. Most programs use corespun::run() of corespun.hpp, which adds the I/O
+// driver; this class alone is a compute pool.
 
 #include <corespun/runtime/detail/machine.hpp>
 #include <corespun/runtime/driver.hpp>
@@ -22,13 +23,15 @@ struct runtime_options {
   unsigned cores = 0;
   /// Bind each core's thread to one processor.
   bool pin = true;
-  /// At most so many threads for blocking calls.
+  /// At most so many threads for blocking calls, at least one.
   unsigned offload_threads = 64;
   /// What each core waits with.
   driver_factory driver = make_futex_driver;
-  /// During run(): SIGINT and SIGTERM cancel main; a second one ends the process. A signal that is ignored stays ignored.
+  /// During run(): SIGINT and SIGTERM cancel main; a second one ends the process. A signal that is
+  /// ignored stays ignored.
   bool handle_signals = false;
-  /// How long the drain after such a signal may take before the surviving tasks are listed on stderr.
+  /// How long the drain after such a signal may take before the surviving tasks are listed on
+  /// stderr.
   std::chrono::milliseconds drain_notice{10'000};
   /// Decides time and chance in a simulation; not owned.
   detail::oracle* oracle = nullptr;
@@ -45,8 +48,8 @@ class runtime {
 
   [[nodiscard]] unsigned cores() const noexcept;
 
-  /// Runs fn(args…), or fn(scope&), a task, on core 0 and blocks until it and all it owns has ended.
-  /// Returns what it returned; throws what it threw; outcome::stopped() after a signal.
+  /// Runs fn(args…), or fn(scope&), a task, on core 0 and blocks until it and all it owns has
+  /// ended. Returns what it returned; throws what it threw; outcome::stopped() after a signal.
   /// Threads: any but a core's own; several may call at once.
   template <typename Fn, typename... Args>
   auto run(Fn fn, Args... args) {

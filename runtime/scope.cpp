@@ -8,18 +8,23 @@
 namespace corespun {
 namespace detail {
 
-// H2: publish_end() stores the mark after the result; join() and has_ended() read the result after they saw the mark.
+// H2: publish_end() stores the mark after the result; join() and has_ended() read the result after
+// they saw the mark.
 
 bool spawned::wait_for_end(root& waiter) noexcept {
   root* expected = nullptr;
-  if (joined_.compare_exchange_strong(expected, &waiter, std::memory_order_acq_rel, std::memory_order_acquire)) return true;
-  if (expected != ended_mark()) caller_bug("two tasks join the same handle", "share the outcome through an event");
+  if (joined_.compare_exchange_strong(expected, &waiter, std::memory_order_acq_rel,
+                                      std::memory_order_acquire))
+    return true;
+  if (expected != ended_mark())
+    caller_bug("two tasks join the same handle", "share the outcome through an event");
   return false;
 }
 
 bool spawned::forget(root& waiter) noexcept {
   root* expected = &waiter;
-  return joined_.compare_exchange_strong(expected, nullptr, std::memory_order_acq_rel, std::memory_order_acquire);
+  return joined_.compare_exchange_strong(expected, nullptr, std::memory_order_acq_rel,
+                                         std::memory_order_acquire);
 }
 
 void spawned::publish_end() noexcept {
@@ -58,8 +63,9 @@ void scope::open(detail::root& parent, std::coroutine_handle<> body) noexcept {
 detail::core& scope::core_at(unsigned index) const {
   auto& cores = here().all().cores;
   if (index >= cores.size()) {
-    detail::caller_bug("spawn_on core " + std::to_string(index) + " of " + std::to_string(cores.size()),
-                       "ask this_core::count() for the number of cores");
+    detail::caller_bug(
+        "spawn_on core " + std::to_string(index) + " of " + std::to_string(cores.size()),
+        "ask this_core::count() for the number of cores");
   }
   return *cores[index];
 }
@@ -67,9 +73,11 @@ detail::core& scope::core_at(unsigned index) const {
 void scope::link(detail::spawned& s, detail::core& where, std::source_location at,
                  std::coroutine_handle<> body) noexcept {
   if (detail::core::current() != home_) {
-    detail::caller_bug("spawn into a scope of another core", "spawn from a task on the core that opened the scope", at);
+    detail::caller_bug("spawn into a scope of another core",
+                       "spawn from a task on the core that opened the scope", at);
   }
-  if (alive_ == 0) detail::caller_bug("spawn into a scope that has ended", "spawn from its body or its tasks", at);
+  if (alive_ == 0)
+    detail::caller_bug("spawn into a scope that has ended", "spawn from its body or its tasks", at);
   s.in = this;
   s.site = at;
   s.following = tasks_;
@@ -102,7 +110,8 @@ void scope::cancel_by_mail() noexcept {
 }
 
 std::coroutine_handle<> scope::child_ended(detail::root& child) noexcept {
-  // A spawned task is let go of where nobody stands inside its frame any more, and on the scope's core.
+  // A spawned task is let go of where nobody stands inside its frame any more, and on the scope's
+  // core.
   if (&child != &body_ && &child != &exit_root_) {
     child.deliver = [](detail::mail& m) noexcept {
       auto& s = static_cast<detail::spawned&>(m);
@@ -158,7 +167,8 @@ void scope::finish_if_empty() noexcept {
       if (!error_) error_ = std::current_exception();
     }
   }
-  // A value wins over a cancel from outside; our own cancel() loses nothing where there is no value.
+  // A value wins over a cancel from outside; our own cancel() loses nothing where there is no
+  // value.
   const bool lost = returns_nothing_ ? parent_->cancelled() : body_.was_stopped();
   if (lost && !error_) {
     parent_->stop();
@@ -174,7 +184,8 @@ task<> scope::run_exits(std::unique_ptr<exit_node> exits) {
     try {
       task<> handler = exits->call();
       const result<> ended = co_await with_deadline(limit, std::move(handler));
-      if (!ended) std::fprintf(stderr, "corespun: an on_exit handler did not end in time and was stopped\n");
+      if (!ended)
+        std::fprintf(stderr, "corespun: an on_exit handler did not end in time and was stopped\n");
     } catch (...) {
       if (!first) first = std::current_exception();
     }

@@ -1,5 +1,6 @@
 #pragma once
-// scope: owns tasks. Nothing in corespun runs without an owner, and a scope ends only after all it owns has ended.
+// scope: owns tasks. Nothing in corespun runs without an owner, and a scope ends only after all it
+// owns has ended.
 //
 //   co_await with_scope([&](scope& s) -> task<> {
 //     s.spawn(read_from, std::ref(peer));
@@ -8,11 +9,14 @@
 //   });                                        // here both have ended
 //
 // Invariants
-//   - The first exception of a task or of the body cancels all others and is rethrown by with_scope when they have ended.
-//   - cancel() reaches the body and all tasks, those spawned later too. The tasks of a scope nested in them as well.
-//   - When with_scope itself is cancelled, it cancels all, waits for them, and then ends as stopped.
-//   - A scope that cancelled itself is not an error: with_scope returns. If the body was to return a value and was
-//     stopped before, there is none, and the await of with_scope ends as stopped.
+//   - The first exception of a task or of the body cancels all others and is rethrown by with_scope
+//     when they have ended.
+//   - cancel() reaches the body and all tasks, those spawned later too. The tasks of a scope nested
+//     in them as well.
+//   - When with_scope itself is cancelled, it cancels all, waits for them, and then ends as
+//     stopped.
+//   - A scope that cancelled itself is not an error: with_scope returns. If the body was to return
+//     a value and was stopped before, there is none, and the await of with_scope ends as stopped.
 //   - There is no way to detach a task.
 // Threads: spawn and on_exit on the core where the scope was opened; cancel() from any thread.
 
@@ -38,7 +42,9 @@ class spawned : public root {
  public:
   virtual ~spawned() = default;
   static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
-  static void operator delete(void* memory, std::size_t bytes) noexcept { release_frame(memory, bytes); }
+  static void operator delete(void* memory, std::size_t bytes) noexcept {
+    release_frame(memory, bytes);
+  }
 
   void hold() noexcept { holders_.fetch_add(1, std::memory_order_relaxed); }
   void let_go() noexcept {
@@ -53,14 +59,15 @@ class spawned : public root {
   }
 
   // The one task that joins through the handle.
-  /// Takes the outcome out of the frames and ends them, with fn and args: what they own ends on the core that used it, not
-  /// when the last handle goes. On the task's core.
+  /// Takes the outcome out of the frames and ends them, with fn and args: what they own ends on the
+  /// core that used it, not when the last handle goes. On the task's core.
   virtual void settle() noexcept = 0;
   /// After settle(); nullptr if it did not throw.
   [[nodiscard]] virtual std::exception_ptr failure() const noexcept = 0;
 
   [[nodiscard]] bool wait_for_end(root& waiter) noexcept;  ///< false: it has already ended
-  [[nodiscard]] bool forget(root& waiter) noexcept;        ///< false: too late, the waiter is being woken
+  /// false: too late, the waiter is being woken
+  [[nodiscard]] bool forget(root& waiter) noexcept;
   void publish_end() noexcept;
 
   scope* in = nullptr;
@@ -72,7 +79,7 @@ class spawned : public root {
   void cancel_by_mail() noexcept;
 
   std::atomic<root*> joined_{nullptr};  // nullptr, the task that waits in join(), or the mark: H2
-  std::atomic<unsigned> holders_{2};    // the scope, the handle, and mail on its way
+  std::atomic<unsigned> holders_{2};  // the scope, the handle, and mail on its way
   std::atomic<bool> cancel_posted_{false};
   member_mail<spawned> cancel_mail_;
 };
@@ -101,7 +108,8 @@ template <typename T, typename Fn, typename... Args>
 class spawned_call final : public spawned_result<T> {
  public:
   template <typename F, typename... A>
-  explicit spawned_call(F&& fn, A&&... args) : call_(std::in_place, std::forward<F>(fn), std::forward<A>(args)...) {}
+  explicit spawned_call(F&& fn, A&&... args)
+      : call_(std::in_place, std::forward<F>(fn), std::forward<A>(args)...) {}
 
   auto call() { return std::apply(call_->fn, std::move(call_->args)); }
   void settle() noexcept override {
@@ -142,8 +150,8 @@ class [[nodiscard("a handle observes its task; write (void) if you do not need i
   void cancel() noexcept { task_->ask_to_cancel(); }
   [[nodiscard]] bool done() const noexcept { return task_->has_ended(); }
 
-  /// Waits for the end and takes the outcome: once, by one task. An exception cancels the scope all the same.
-  /// Cancel: the joined task goes on.
+  /// Waits for the end and takes the outcome: once, by one task. An exception cancels the scope all
+  /// the same. Cancel: the joined task goes on.
   [[nodiscard]] detail::join_awaiter<T> join() noexcept;
 
  private:
@@ -158,10 +166,11 @@ class scope : private detail::joiner {
   scope(const scope&) = delete;
   scope& operator=(const scope&) = delete;
 
-  /// Starts fn(args…) as a task of this core; it first runs when the caller waits. fn and args are moved into the task;
-  /// std::ref is explicit. A lambda that is a coroutine is kept alive. In a cancelled scope the task starts cancelled.
-  /// Errors: std::bad_alloc, and what calling fn throws; then nothing was started.
-  /// The location is what reports call the task by; pass a lambda where more than four arguments are needed.
+  /// Starts fn(args…) as a task of this core; it first runs when the caller waits. fn and args are
+  /// moved into the task; std::ref is explicit. A lambda that is a coroutine is kept alive. In a
+  /// cancelled scope the task starts cancelled. Errors: std::bad_alloc, and what calling fn throws;
+  /// then nothing was started. The location is what reports call the task by; pass a lambda where
+  /// more than four arguments are needed.
   template <typename Fn>
   auto spawn(Fn fn, std::source_location at = std::source_location::current()) {
     return start(here(), at, std::move(fn));
@@ -194,17 +203,20 @@ class scope : private detail::joiner {
     return start(core_at(core), std::source_location::current(), std::move(fn), std::move(args)...);
   }
 
-  /// Runs fn(args…), a task, when all tasks have ended; in reverse order of registration, even if the scope was
-  /// cancelled, under exit_limit.
+  /// Runs fn(args…), a task, when all tasks have ended; in reverse order of registration, even if
+  /// the scope was cancelled, under exit_limit.
   template <typename Fn, typename... Args>
   void on_exit(Fn fn, Args... args) {
     using call = exit_call<Fn, std::unwrap_ref_decay_t<Args>...>;
     exits_ = std::make_unique<call>(std::move(exits_), std::move(fn), std::move(args)...);
   }
 
-  /// Level-triggered: each await in the body and in the tasks ends as stopped until the scope has ended.
+  /// Level-triggered: each await in the body and in the tasks ends as stopped until the scope has
+  /// ended.
   void cancel() noexcept;
-  [[nodiscard]] bool cancelled() const noexcept { return cancelled_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool cancelled() const noexcept {
+    return cancelled_.load(std::memory_order_relaxed);
+  }
 
   /// Tasks that have not ended yet, the body included.
   [[nodiscard]] std::size_t alive() const noexcept { return alive_; }
@@ -241,10 +253,12 @@ class scope : private detail::joiner {
   template <typename Fn, typename... Args>
   auto start(detail::core& where, std::source_location at, Fn fn, Args... args) {
     using result_task = std::invoke_result_t<Fn&, std::unwrap_ref_decay_t<Args>...>;
-    static_assert(detail::is_task<result_task>::value, "spawn: the function must return a corespun::task");
+    static_assert(detail::is_task<result_task>::value,
+                  "spawn: the function must return a corespun::task");
     using value = typename result_task::value_type;
-    auto owned = std::make_unique<detail::spawned_call<value, Fn, std::unwrap_ref_decay_t<Args>...>>(
-        std::move(fn), std::move(args)...);
+    auto owned =
+        std::make_unique<detail::spawned_call<value, Fn, std::unwrap_ref_decay_t<Args>...>>(
+            std::move(fn), std::move(args)...);
     result_task body = owned->call();
     link(*owned, where, at, body.release());
     return task_handle<value>(*owned.release());
@@ -256,7 +270,8 @@ class scope : private detail::joiner {
     return *home_;
   }
   [[noreturn]] static void not_begun();
-  void link(detail::spawned& s, detail::core& where, std::source_location at, std::coroutine_handle<> body) noexcept;
+  void link(detail::spawned& s, detail::core& where, std::source_location at,
+            std::coroutine_handle<> body) noexcept;
   std::coroutine_handle<> child_ended(detail::root& child) noexcept override;
   void spawned_ended(detail::spawned& s) noexcept;
   void one_less(std::exception_ptr error) noexcept;
@@ -270,7 +285,7 @@ class scope : private detail::joiner {
   std::size_t alive_ = 0;
   std::unique_ptr<exit_node> exits_;
   detail::root exit_root_;
-  std::atomic<bool> cancelled_{false};     // any thread sets it first, the home core carries it out
+  std::atomic<bool> cancelled_{false};  // any thread sets it first, the home core carries it out
   bool cancel_seen_ = false;
   detail::member_mail<scope> cancel_mail_;
 };
@@ -280,7 +295,9 @@ namespace detail {
 template <typename T, typename Fn>
 class scope_awaiter final : public scope {
  public:
-  explicit scope_awaiter(Fn&& fn) noexcept : fn_(std::move(fn)) { returns_nothing_ = std::is_void_v<T>; }
+  explicit scope_awaiter(Fn&& fn) noexcept : fn_(std::move(fn)) {
+    returns_nothing_ = std::is_void_v<T>;
+  }
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
@@ -290,7 +307,8 @@ class scope_awaiter final : public scope {
       (void)parent.begin_wait(self, nullptr, kind);
       return std::noop_coroutine();
     }
-    auto body = fn_(static_cast<scope&>(*this));  // may throw: then nothing was begun, and the await throws
+    // may throw: then nothing was begun, and the await throws
+    auto body = fn_(static_cast<scope&>(*this));
     (void)parent.begin_wait(self, this, kind);
     const std::coroutine_handle<> frame = body.release();
     open(parent, frame);
@@ -304,7 +322,9 @@ class scope_awaiter final : public scope {
  private:
   static constexpr wait_kind kind{
       "scope", [](root&, void* self) noexcept { static_cast<scope_awaiter*>(self)->cancel_here(); },
-      [](void* self, child_visitor v, void* context) { static_cast<scope_awaiter*>(self)->visit(v, context); }};
+      [](void* self, child_visitor v, void* context) {
+        static_cast<scope_awaiter*>(self)->visit(v, context);
+      }};
 
   Fn fn_;
 };
@@ -313,7 +333,9 @@ template <typename T, typename Fn>
 class [[nodiscard]] scope_call {
  public:
   explicit scope_call(Fn&& fn) noexcept : fn_(std::move(fn)) {}
-  scope_awaiter<T, Fn> operator co_await() && noexcept { return scope_awaiter<T, Fn>(std::move(fn_)); }
+  scope_awaiter<T, Fn> operator co_await() && noexcept {
+    return scope_awaiter<T, Fn>(std::move(fn_));
+  }
 
  private:
   Fn fn_;
@@ -336,7 +358,8 @@ class join_awaiter {
   spawned_result<T>* task_;
 
   static constexpr wait_kind kind{"join", [](root& waiter, void* self) noexcept {
-                                    if (static_cast<join_awaiter*>(self)->task_->forget(waiter)) waiter.stop();
+                                    if (static_cast<join_awaiter*>(self)->task_->forget(waiter))
+                                      waiter.stop();
                                   }};
 };
 
@@ -347,12 +370,13 @@ detail::join_awaiter<T> task_handle<T>::join() noexcept {
   return detail::join_awaiter<T>(*task_);
 }
 
-/// Opens a scope, runs fn(scope&), a task, as its body, and returns what the body returned when all tasks have ended.
-/// fn is kept alive meanwhile.
+/// Opens a scope, runs fn(scope&), a task, as its body, and returns what the body returned when all
+/// tasks have ended. fn is kept alive meanwhile.
 template <typename Fn>
 [[nodiscard]] auto with_scope(Fn fn) {
   using body = std::invoke_result_t<Fn&, scope&>;
-  static_assert(detail::is_task<body>::value, "with_scope: the function must return a corespun::task");
+  static_assert(detail::is_task<body>::value,
+                "with_scope: the function must return a corespun::task");
   return detail::scope_call<typename body::value_type, Fn>(std::move(fn));
 }
 

@@ -6,12 +6,14 @@
 //
 // Invariants
 //   - Lazy: nothing runs before it is awaited or handed to a scope.
-//   - Awaited once, by one task, which goes on when the body has ended (symmetric transfer, no queue).
+//   - Awaited once, by one task, which goes on when the body has ended (symmetric transfer, no
+//     queue).
 //   - T may be void, a reference, or move-only. An exception in the body is rethrown at the await.
-//   - If the awaiting task is cancelled, the await ends as stopped: nothing is returned or thrown, the frames are destroyed
-//     from the innermost outwards and their destructors run.
-//   - Parameters taken by reference must outlive the task. A lambda that is a coroutine must outlive it, too: pass such
-//     lambdas only where the documentation says that they are kept alive (scope::spawn, with_scope, with_timeout).
+//   - If the awaiting task is cancelled, the await ends as stopped: nothing is returned or thrown,
+//     the frames are destroyed from the innermost outwards and their destructors run.
+//   - Parameters taken by reference must outlive the task. A lambda that is a coroutine must
+//     outlive it, too: pass such lambdas only where the documentation says that they are kept alive
+//     (scope::spawn, with_scope, with_timeout).
 // Errors: creating a task throws std::bad_alloc if there is no memory for its frame.
 // Threads: a task belongs to the core that runs it.
 
@@ -37,7 +39,8 @@ struct final_await {
   final_await() noexcept {}
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
-  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) const noexcept {
+  [[nodiscard]] std::coroutine_handle<> await_suspend(
+      std::coroutine_handle<Promise> self) const noexcept {
     const promise_base& p = self.promise();
     return p.awaited_by != nullptr ? p.awaited_by->parent : p.owner->ended();
   }
@@ -50,7 +53,9 @@ struct promise_start : promise_base {
   void unhandled_exception() noexcept { error = std::current_exception(); }
 
   static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
-  static void operator delete(void* memory, std::size_t bytes) noexcept { release_frame(memory, bytes); }
+  static void operator delete(void* memory, std::size_t bytes) noexcept {
+    release_frame(memory, bytes);
+  }
 };
 
 template <typename T>
@@ -117,15 +122,18 @@ template <typename T>
 class task_awaiter : protected task_await {
  public:
   explicit task_awaiter(std::coroutine_handle<> task) noexcept : task_await{task, {}, false} {}
-  task_awaiter(task_awaiter&& other) noexcept : task_await{std::exchange(other.child, nullptr), {}, other.catches_stop} {}
+  task_awaiter(task_awaiter&& other) noexcept
+      : task_await{std::exchange(other.child, nullptr), {}, other.catches_stop} {}
   ~task_awaiter() {
     if (child) child.destroy();
   }
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
-  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) noexcept {
-    static_assert(std::is_base_of_v<promise_base, Promise>, "a corespun task can only be awaited in a corespun task");
+  [[nodiscard]] std::coroutine_handle<> await_suspend(
+      std::coroutine_handle<Promise> self) noexcept {
+    static_assert(std::is_base_of_v<promise_base, Promise>,
+                  "a corespun task can only be awaited in a corespun task");
     parent = self;
     promise_base& p = promise_base::of(child);
     p.awaited_by = this;
@@ -152,12 +160,16 @@ class [[nodiscard]] task {
     if (frame_) frame_.destroy();
   }
 
-  /// Runs the task and waits for its end. A task is awaited once: co_await std::move(t), or co_await f().
-  detail::task_awaiter<T> operator co_await() && noexcept { return detail::task_awaiter<T>(release()); }
+  /// Runs the task and waits for its end. A task is awaited once: co_await std::move(t), or
+  /// co_await f().
+  detail::task_awaiter<T> operator co_await() && noexcept {
+    return detail::task_awaiter<T>(release());
+  }
 
   /// Gives the frame away; for those who run tasks.
   [[nodiscard]] std::coroutine_handle<> release() noexcept {
-    if (!frame_) detail::caller_bug("a task is used twice", "await each task once; call the function again");
+    if (!frame_)
+      detail::caller_bug("a task is used twice", "await each task once; call the function again");
     return std::exchange(frame_, nullptr);
   }
 
@@ -206,7 +218,8 @@ task<await_value<A>> wrap_awaitable(A a) {
   co_return co_await std::move(a);
 }
 
-/// Calls a function that returns a task and keeps the function and its arguments alive until the task has ended.
+/// Calls a function that returns a task and keeps the function and its arguments alive until the
+/// task has ended.
 template <typename Fn, typename... Args>
 auto call_in_task(Fn fn, Args... args) -> std::invoke_result_t<Fn, Args...> {
   auto inner = std::invoke(std::move(fn), std::move(args)...);
@@ -220,7 +233,8 @@ auto to_task(A a) {
     return a;
   } else if constexpr (std::is_invocable_v<A>) {
     // A second frame keeps the function object alive; a lambda coroutine refers to it.
-    static_assert(is_task<std::invoke_result_t<A>>::value, "the function must return a corespun::task");
+    static_assert(is_task<std::invoke_result_t<A>>::value,
+                  "the function must return a corespun::task");
     return call_in_task(std::move(a));
   } else {
     return wrap_awaitable<A>(std::move(a));

@@ -9,7 +9,8 @@ namespace {
 detail::core& here() {
   detail::core* const c = detail::core::current();
   if (c == nullptr) {
-    detail::caller_bug("this_core asked on a thread that is no core", "ask inside a task; offload() runs elsewhere");
+    detail::caller_bug("this_core asked on a thread that is no core",
+                       "ask inside a task; offload() runs elsewhere");
   }
   return *c;
 }

@@ -2,12 +2,14 @@
 
 namespace corespun::detail {
 
-const wait_kind group::kind{"group", [](root&, void* self) noexcept { static_cast<group*>(self)->cancel_branches(); },
-                            [](void* self, child_visitor visitor, void* context) {
-                              for (root& b : static_cast<group*>(self)->branches_) visitor(context, b);
-                            }};
+const wait_kind group::kind{
+    "group", [](root&, void* self) noexcept { static_cast<group*>(self)->cancel_branches(); },
+    [](void* self, child_visitor visitor, void* context) {
+      for (root& b : static_cast<group*>(self)->branches_) visitor(context, b);
+    }};
 
-std::coroutine_handle<> group::start(root& parent, std::coroutine_handle<> leaf, std::span<root> branches,
+std::coroutine_handle<> group::start(root& parent, std::coroutine_handle<> leaf,
+                                     std::span<root> branches,
                                      std::span<std::coroutine_handle<>> bodies) noexcept {
   if (!parent.begin_wait(leaf, this, kind)) return std::noop_coroutine();
   if (branches.empty()) return parent.complete_inline();

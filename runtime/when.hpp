@@ -3,10 +3,13 @@
 //
 // Invariants
 //   - Each branch is a task of its own on the same core; none is left when the await returns.
-//   - Branches that are no longer wanted are cancelled *and awaited*. What they completed all the same is kept.
-//   - When the waiting task is cancelled, all branches are; the await then ends as stopped, unless it is already decided.
-// Arguments: tasks, other awaitables, or functions that return tasks; or a vector of tasks of one type.
-// Threads: a task's own. Memory: the branches live in the frame of the waiting task; vectors allocate once.
+//   - Branches that are no longer wanted are cancelled *and awaited*. What they completed all the
+//     same is kept.
+//   - When the waiting task is cancelled, all branches are; the await then ends as stopped, unless
+//     it is already decided.
+// Arguments: tasks, other awaitables, or functions that return tasks; or a vector of tasks of one
+// type. Threads: a task's own. Memory: the branches live in the frame of the waiting task; vectors
+// allocate once.
 
 #include <corespun/runtime/detail/core.hpp>
 #include <corespun/runtime/task.hpp>
@@ -74,8 +77,8 @@ value_or_monostate<T> take_stored(std::coroutine_handle<> h) {
 
 }  // namespace detail
 
-/// What when_any yields: the index of the first branch to end, and the outcome of each. Branches that were cancelled in
-/// time are stopped; others that also completed keep their value.
+/// What when_any yields: the index of the first branch to end, and the outcome of each. Branches
+/// that were cancelled in time are stopped; others that also completed keep their value.
 template <typename... T>
 struct any_outcomes {
   std::size_t index;
@@ -93,15 +96,18 @@ template <until Rule, typename... T>
 class group_awaiter {
  public:
   explicit group_awaiter(std::tuple<task<T>...>&& tasks) noexcept
-      : bodies_{std::apply([](auto&... t) { return std::array{pending_body(t.release())...}; }, tasks)} {}
+      : bodies_{std::apply([](auto&... t) { return std::array{pending_body(t.release())...}; },
+                           tasks)} {}
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
-  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) noexcept {
+  [[nodiscard]] std::coroutine_handle<> await_suspend(
+      std::coroutine_handle<Promise> self) noexcept {
     std::array<std::coroutine_handle<>, sizeof...(T)> bodies;
     root& parent = *self.promise().owner;
     if (!parent.cancelled()) {
-      for (std::size_t i = 0; i < bodies.size(); ++i) bodies[i] = std::exchange(bodies_[i].handle, nullptr);
+      for (std::size_t i = 0; i < bodies.size(); ++i)
+        bodies[i] = std::exchange(bodies_[i].handle, nullptr);
     }
     return group_.start(parent, self, branches_, bodies);
   }
@@ -111,7 +117,8 @@ class group_awaiter {
   template <std::size_t... I>
   auto collect(std::index_sequence<I...>) {
     if (Rule != until::all && group_.decisive() != group::none) {
-      if (const std::exception_ptr error = branches_[group_.decisive()].error(); error) std::rethrow_exception(error);
+      if (const std::exception_ptr error = branches_[group_.decisive()].error(); error)
+        std::rethrow_exception(error);
     }
     if constexpr (Rule == until::all_or_failure) {
       return std::tuple<value_or_monostate<T>...>{take_stored<T>(branches_[I].outermost())...};
@@ -131,7 +138,9 @@ template <until Rule, typename... T>
 class [[nodiscard]] group_call {
  public:
   explicit group_call(task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
-  group_awaiter<Rule, T...> operator co_await() && noexcept { return group_awaiter<Rule, T...>(std::move(tasks_)); }
+  group_awaiter<Rule, T...> operator co_await() && noexcept {
+    return group_awaiter<Rule, T...>(std::move(tasks_));
+  }
 
  private:
   std::tuple<task<T>...> tasks_;
@@ -140,7 +149,8 @@ class [[nodiscard]] group_call {
 template <until Rule, typename T>
 class list_awaiter {
  public:
-  explicit list_awaiter(std::vector<task<T>>&& tasks) : tasks_(std::move(tasks)), branches_(tasks_.size()) {}
+  explicit list_awaiter(std::vector<task<T>>&& tasks)
+      : tasks_(std::move(tasks)), branches_(tasks_.size()) {}
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
@@ -154,7 +164,8 @@ class list_awaiter {
   }
   auto await_resume() {
     if (Rule != until::all && group_.decisive() != group::none) {
-      if (const std::exception_ptr error = branches_[group_.decisive()].error(); error) std::rethrow_exception(error);
+      if (const std::exception_ptr error = branches_[group_.decisive()].error(); error)
+        std::rethrow_exception(error);
     }
     if constexpr (Rule == until::all_or_failure) {
       if constexpr (std::is_void_v<T>) {
@@ -195,11 +206,12 @@ class [[nodiscard]] list_call {
 
 }  // namespace detail
 
-/// Waits for all and yields std::tuple of their values (std::monostate for void). The first exception cancels the others
-/// and is rethrown.
+/// Waits for all and yields std::tuple of their values (std::monostate for void). The first
+/// exception cancels the others and is rethrown.
 template <typename... A>
 [[nodiscard]] auto when_all(A... what) {
-  return detail::group_call<detail::until::all_or_failure, detail::task_value<A>...>(detail::to_task(std::move(what))...);
+  return detail::group_call<detail::until::all_or_failure, detail::task_value<A>...>(
+      detail::to_task(std::move(what))...);
 }
 /// The same for a list; yields std::vector<T>, or nothing for void. An empty list is done at once.
 template <typename T>
@@ -207,11 +219,13 @@ template <typename T>
   return detail::list_call<detail::until::all_or_failure, T>(std::move(tasks));
 }
 
-/// Waits for the first to end, cancels the others, and yields any_outcomes. If the first to end threw, that is rethrown.
+/// Waits for the first to end, cancels the others, and yields any_outcomes. If the first to end
+/// threw, that is rethrown.
 template <typename... A>
   requires(sizeof...(A) > 0)
 [[nodiscard]] auto when_any(A... what) {
-  return detail::group_call<detail::until::first, detail::task_value<A>...>(detail::to_task(std::move(what))...);
+  return detail::group_call<detail::until::first, detail::task_value<A>...>(
+      detail::to_task(std::move(what))...);
 }
 /// The same for a list, which must not be empty.
 template <typename T>
@@ -223,7 +237,8 @@ template <typename T>
 /// Waits for all, whatever they do, and yields std::tuple of outcomes. Throws nothing of theirs.
 template <typename... A>
 [[nodiscard]] auto when_all_settled(A... what) {
-  return detail::group_call<detail::until::all, detail::task_value<A>...>(detail::to_task(std::move(what))...);
+  return detail::group_call<detail::until::all, detail::task_value<A>...>(
+      detail::to_task(std::move(what))...);
 }
 template <typename T>
 [[nodiscard]] auto when_all_settled(std::vector<task<T>> tasks) {

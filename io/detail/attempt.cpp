@@ -13,11 +13,15 @@ namespace {
 
 int or_errno(ssize_t result) noexcept { return result < 0 ? -errno : static_cast<int>(result); }
 
-// The first call begins the connection, the second one, when the socket has become writable, asks how it went.
+// The first call begins the connection, the second one, when the socket has become writable, asks
+// how it went.
 int attempt_connect(op& o) noexcept {
   if (o.moved == 0) {
-    if (::connect(o.fd, static_cast<const sockaddr*>(o.address), static_cast<socklen_t>(o.length)) == 0) return 0;
-    if (errno == EAGAIN) return -EBUSY;  // a Unix listener's queue is full, and nothing tells when it is not
+    if (::connect(o.fd, static_cast<const sockaddr*>(o.address),
+                  static_cast<socklen_t>(o.length)) == 0)
+      return 0;
+    // a Unix listener's queue is full, and nothing tells when it is not
+    if (errno == EAGAIN) return -EBUSY;
     if (errno != EINPROGRESS) return -errno;
     o.moved = 1;
     return -EAGAIN;
@@ -46,8 +50,10 @@ int attempt_call(op& o) noexcept {
     case op_code::recv: return or_errno(::recv(o.fd, o.address, left, MSG_DONTWAIT));
     case op_code::send: return or_errno(::send(o.fd, o.address, left, MSG_DONTWAIT | MSG_NOSIGNAL));
     case op_code::send_parts:
-      return or_errno(::sendmsg(o.fd, static_cast<msghdr*>(o.address), MSG_DONTWAIT | MSG_NOSIGNAL));
-    case op_code::accept: return or_errno(::accept4(o.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      return or_errno(
+          ::sendmsg(o.fd, static_cast<msghdr*>(o.address), MSG_DONTWAIT | MSG_NOSIGNAL));
+    case op_code::accept:
+      return or_errno(::accept4(o.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     case op_code::connect: return attempt_connect(o);
     case op_code::poll: return attempt_poll(o);
     case op_code::shutdown: return or_errno(::shutdown(o.fd, SHUT_WR));

@@ -1,6 +1,6 @@
 #pragma once
-// attempt: an operation as its system call, without waiting. What the epoll driver runs on, and what the uring driver falls
-// back to for an operation that the kernel refuses.
+// attempt: an operation as its system call, without waiting. What the epoll driver runs on, and
+// what the uring driver falls back to for an operation that the kernel refuses.
 
 #include <corespun/io/detail/op.hpp>
 
@@ -8,7 +8,8 @@
 
 namespace corespun::detail {
 
-/// Bytes, a descriptor or -errno; -EAGAIN: wait for readiness. Not for recv_lease, which needs a buffer first.
+/// Bytes, a descriptor or -errno; -EAGAIN: wait for readiness. Not for recv_lease, which needs a
+/// buffer first.
 [[nodiscard]] int attempt_call(op& o) noexcept;
 
 /// Drops the first `bytes` of the parts.

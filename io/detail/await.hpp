@@ -21,7 +21,8 @@ class op_awaiter {
 
   /// False: it has completed, go on.
   template <typename Prepare>
-  [[nodiscard]] bool begin(std::coroutine_handle<> leaf, root& task, op_code code, Prepare&& prepare) {
+  [[nodiscard]] bool begin(std::coroutine_handle<> leaf, root& task, op_code code,
+                           Prepare&& prepare) {
     task_ = &task;
     if (!task.begin_wait(leaf, this, kind_of(code))) return true;
     core& home = task.home();

@@ -1,8 +1,9 @@
 #pragma once
-// buffer_pool: the memory from which recv() leases, one per core: small buffers, and a few large ones.
+// buffer_pool: the memory from which recv() leases, one per core: small buffers, and a few large
+// ones.
 //
-// Buffers below `in_ring` of a class are lent to the kernel (a provided-buffer ring), the others wait in a free list. The
-// driver decides which; the pool only keeps the memory and the free lists.
+// Buffers below `in_ring` of a class are lent to the kernel (a provided-buffer ring), the others
+// wait in a free list. The driver decides which; the pool only keeps the memory and the free lists.
 // Threads: the core's own; leases that end elsewhere come home by mail (lease.cpp).
 
 #include <corespun/io/options.hpp>
@@ -17,8 +18,9 @@ namespace corespun::detail {
 
 class buffer_pool {
  public:
-  static constexpr unsigned classes = 2;       // 0: small, 1: large
-  static constexpr unsigned reserve = 16;      // small buffers that never go to the kernel, for recv by system call
+  static constexpr unsigned classes = 2;  // 0: small, 1: large
+  // small buffers that never go to the kernel, for recv by system call
+  static constexpr unsigned reserve = 16;
 
   explicit buffer_pool(const io_options& options);
   buffer_pool(const buffer_pool&) = delete;
@@ -33,7 +35,9 @@ class buffer_pool {
   [[nodiscard]] unsigned for_ring(unsigned cls) const noexcept { return classes_[cls].count; }
   /// All ids below for_ring() belong to the kernel from now on.
   void lend_to_ring(unsigned cls) noexcept;
-  [[nodiscard]] bool in_ring(unsigned cls, unsigned id) const noexcept { return id < classes_[cls].ring_count; }
+  [[nodiscard]] bool in_ring(unsigned cls, unsigned id) const noexcept {
+    return id < classes_[cls].ring_count;
+  }
 
   /// From the free list; false if it is empty.
   [[nodiscard]] bool take(unsigned cls, std::uint16_t& id) noexcept;
@@ -43,7 +47,7 @@ class buffer_pool {
   struct size_class {
     std::byte* memory = nullptr;
     std::size_t bytes = 0;
-    unsigned count = 0;       // without the reserve
+    unsigned count = 0;  // without the reserve
     unsigned total = 0;
     unsigned ring_count = 0;
     std::vector<std::uint16_t> free;  // capacity for all: put() never allocates

@@ -1,9 +1,10 @@
 // epoll driver: edge-triggered readiness, then the system call.
 //
-// A file is registered when an operation first has to wait, for reading, and for writing when a write first has to wait; its
-// flags in_ready and out_ready then follow the edges. A read that returns less than asked for has drained a TCP socket, so
-// the next one waits for the edge without trying (epoll(7)); other kinds keep messages apart, and after a hang-up there
-// will be no edge, so there it always tries.
+// A file is registered when an operation first has to wait, for reading, and for writing when a
+// write first has to wait; its flags in_ready and out_ready then follow the edges. A read that
+// returns less than asked for has drained a TCP socket, so the next one waits for the edge without
+// trying (epoll(7)); other kinds keep messages apart, and after a hang-up there will be no edge, so
+// there it always tries.
 
 #include <corespun/io/detail/epoll_driver.hpp>
 
@@ -65,7 +66,9 @@ class epoll_driver final : public io_driver {
   }
 
   const char* name() const noexcept override { return "epoll"; }
-  std::string report() const override { return "epoll, edge-triggered" + (why_.empty() ? "" : "\n" + why_); }
+  std::string report() const override {
+    return "epoll, edge-triggered" + (why_.empty() ? "" : "\n" + why_);
+  }
 
   void wake() noexcept override {
     const std::uint64_t one = 1;
@@ -88,8 +91,10 @@ class epoll_driver final : public io_driver {
   int wait(clock::time_point deadline) noexcept {
     ++system_calls_;
     const auto size = static_cast<int>(events_.size());
-    if (deadline == clock::time_point::min()) return ::epoll_wait(epoll_.get(), events_.data(), size, 0);
-    if (deadline == clock::time_point::max()) return ::epoll_wait(epoll_.get(), events_.data(), size, -1);
+    if (deadline == clock::time_point::min())
+      return ::epoll_wait(epoll_.get(), events_.data(), size, 0);
+    if (deadline == clock::time_point::max())
+      return ::epoll_wait(epoll_.get(), events_.data(), size, -1);
     const auto left = std::max(deadline - home_->now(), clock::duration::zero());
     if (precise_) {
       const timespec t{left / std::chrono::seconds(1), (left % std::chrono::seconds(1)).count()};
@@ -97,7 +102,8 @@ class epoll_driver final : public io_driver {
       if (n >= 0 || (errno != ENOSYS && errno != EPERM)) return n;
       precise_ = false;  // before Linux 5.11, or filtered
     }
-    const auto ms = std::min<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(left).count(), INT_MAX);
+    const auto ms =
+        std::min<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(left).count(), INT_MAX);
     return ::epoll_wait(epoll_.get(), events_.data(), size, static_cast<int>(ms));
   }
 
@@ -106,7 +112,8 @@ class epoll_driver final : public io_driver {
     if (f == nullptr) return;
     if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
       f->in_ready = true;
-      if ((events & EPOLLPRI) != 0) f->short_is_empty = false;  // a read stops at urgent data, with more behind
+      // a read stops at urgent data, with more behind
+      if ((events & EPOLLPRI) != 0) f->short_is_empty = false;
       f->ended = f->ended || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
       if (f->reading != nullptr && f->reading->where == op::place::kernel) again(*f->reading);
       f = files_.find(tag);  // that may have been the last thing it waited for before closing
@@ -164,13 +171,15 @@ class epoll_driver final : public io_driver {
     e.events = always | (wants_out ? std::uint32_t{EPOLLOUT} : 0U);
     e.data.u64 = slab<file>::tag(f);
     ++system_calls_;
-    if (::epoll_ctl(epoll_.get(), f.registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, f.fd, &e) != 0) return errno;
+    if (::epoll_ctl(epoll_.get(), f.registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, f.fd, &e) != 0)
+      return errno;
     f.registered = true;
     f.watches_out = wants_out;
     return 0;
   }
 
-  // Descriptors of other libraries: registered only while somebody waits, one record per descriptor.
+  // Descriptors of other libraries: registered only while somebody waits, one record per
+  // descriptor.
   int start_poll(op& o) noexcept {
     const int now = attempt(o);
     if (now != -EAGAIN) return now;
@@ -209,7 +218,8 @@ class epoll_driver final : public io_driver {
 
   void forget_foreign(int fd) noexcept {
     const auto at = foreign_.find(fd);
-    if (at == foreign_.end() || at->second->reading != nullptr || at->second->writing != nullptr) return;
+    if (at == foreign_.end() || at->second->reading != nullptr || at->second->writing != nullptr)
+      return;
     if (at->second->registered) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
     files_.give_back(*at->second);
     foreign_.erase(at);
@@ -232,7 +242,8 @@ class epoll_driver final : public io_driver {
 
   void stop(op& o) noexcept override { completed(o, -ECANCELED, 0); }
 
-  // Closing removes a descriptor from the set only if no copy of it is left, and a forked child may hold one.
+  // Closing removes a descriptor from the set only if no copy of it is left, and a forked child may
+  // hold one.
   void forget_file(file& f) noexcept override {
     if (!f.registered) return;
     ++system_calls_;

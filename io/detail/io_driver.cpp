@@ -41,8 +41,8 @@ namespace {
 bool wanted(const op& o) noexcept { return !o.cancel_asked && (o.on == nullptr || !o.on->closing); }
 
 bool moves_bytes(op_code code) noexcept {
-  return code == op_code::read || code == op_code::write || code == op_code::recv || code == op_code::send ||
-         code == op_code::send_parts;
+  return code == op_code::read || code == op_code::write || code == op_code::recv ||
+         code == op_code::send || code == op_code::send_parts;
 }
 
 }  // namespace
@@ -55,7 +55,8 @@ op& io_driver::make_op(op_code code, file& f) {
   op& o = make_op(code);
   op*& slot = f.slot(o.reads());
   if (slot != nullptr) {
-    caller_bug(std::string("two tasks ") + (o.reads() ? "read from" : "write to") + " the same descriptor at once",
+    caller_bug(std::string("two tasks ") + (o.reads() ? "read from" : "write to") +
+                   " the same descriptor at once",
                "let one task own each direction of a stream");
   }
   slot = &o;
@@ -109,7 +110,8 @@ bool io_driver::settle(op& o, int& result, std::uint32_t& flags) noexcept {
   return true;
 }
 
-/// Whether the operation has to be started again for what is left of it; `result` becomes that of the whole.
+/// Whether the operation has to be started again for what is left of it; `result` becomes that of
+/// the whole.
 bool io_driver::goes_on(op& o, int& result) noexcept {
   if (result == -EINTR) {
     if (!wanted(o)) result = -ECANCELED;
@@ -146,7 +148,8 @@ void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noe
     op*& slot = f->slot(o.reads());
     if (slot == &o) slot = nullptr;
     if (result == -ECANCELED && f->closing) result = -own_error(errc::closed);
-    if (o.code == op_code::recv || o.code == op_code::recv_lease) f->more_to_read = (flags & flag_nonempty) != 0;
+    if (o.code == op_code::recv || o.code == op_code::recv_lease)
+      f->more_to_read = (flags & flag_nonempty) != 0;
     if (o.code == op_code::recv_lease) learn_size(o, result, flags);
   }
   const op_code code = o.code;
@@ -226,8 +229,7 @@ void io_driver::request_stop(op& o) noexcept {
       break;
     case op::place::helper:
       break;  // a read of a file on a helper thread cannot be interrupted, and ends by itself
-    default:
-      stop(o);
+    default: stop(o);
   }
 }
 
@@ -313,7 +315,8 @@ void io_driver::closed(file& f, int result) noexcept {
 
 void io_driver::starve(op& o) noexcept {
   o.where = op::place::starved;
-  // The last lease may have come back between the kernel's answer and now: then nobody else would feed this one.
+  // The last lease may have come back between the kernel's answer and now: then nobody else would
+  // feed this one.
   const bool fed = ring_free_ > 0 && !o.by_readiness;
   o.next = nullptr;
   (starved_last_ != nullptr ? starved_last_->next : starved_first_) = &o;
@@ -336,7 +339,8 @@ void io_driver::return_buffer(std::uint32_t buffer) noexcept {
   if (cls == 0) feed_starved();
 }
 
-// The oldest gets the buffer; one that ends without taking it, or waits without needing it, passes it on.
+// The oldest gets the buffer; one that ends without taking it, or waits without needing it, passes
+// it on.
 void io_driver::feed_starved() noexcept {
   feed_again_ = true;
   if (feeding_) return;
@@ -359,16 +363,19 @@ void io_driver::feed_starved() noexcept {
   feeding_ = false;
 }
 
-// B1: a thread that is not the core pushes the buffer on a stack and posts one mail; the core takes the stack whole.
+// B1: a thread that is not the core pushes the buffer on a stack and posts one mail; the core takes
+// the stack whole.
 
 void io_driver::return_buffer_from_elsewhere(std::uint32_t buffer) noexcept {
   const unsigned cls = (buffer & flag_large) != 0 ? 1 : 0;
   std::byte* const memory = pool_.at(cls, buffer >> buffer_shift);
   returned* top = returned_.load(std::memory_order_relaxed);
   auto* const r = ::new (memory) returned{top, buffer};
-  while (!returned_.compare_exchange_weak(top, r, std::memory_order_release, std::memory_order_relaxed)) r->next = top;
-  // From here on the buffer is the core's. Whoever found the stack empty posts; the core empties it before that can happen
-  // again.
+  while (!returned_.compare_exchange_weak(top, r, std::memory_order_release,
+                                          std::memory_order_relaxed))
+    r->next = top;
+  // From here on the buffer is the core's. Whoever found the stack empty posts; the core empties it
+  // before that can happen again.
   if (top == nullptr) home_->post(returned_mail_.to<&io_driver::take_returned>(*this));
 }
 
@@ -381,7 +388,8 @@ void io_driver::take_returned() noexcept {
   }
 }
 
-// A stream whose message filled its buffer gets large ones; after eight short messages it gives them up.
+// A stream whose message filled its buffer gets large ones; after eight short messages it gives
+// them up.
 void io_driver::learn_size(op& o, int result, std::uint32_t flags) noexcept {
   file& f = *o.on;
   if ((flags & flag_buffer) != 0) took_buffer(flags);

@@ -1,15 +1,16 @@
 #pragma once
-// io_driver: what uring and epoll have in common: records of operations and files, buffers, and the rules by which an
-// operation ends.
+// io_driver: what uring and epoll have in common: records of operations and files, buffers, and the
+// rules by which an operation ends.
 //
 // Life of an operation
 //   submit()   the awaiter took a record with make_op(), filled it and hands it over
 //   start()    the concrete driver begins it: at once done, or pending
 //   settle()   the kernel's answer: go on (a short write_all, EINTR), wait (no buffer), or end
-//   the end    the record is freed, and the task becomes ready: with the result, or as stopped if it asked to cancel and
-//              nothing had happened
-// A record is freed only after the kernel's last word about it, so the kernel never writes into memory that a task has
-// given up (DEFER_TASKRUN and cancel: the task waits for the completion of the cancelled operation).
+//   the end    the record is freed, and the task becomes ready: with the result, or as stopped if
+//              it asked to cancel and nothing had happened
+// A record is freed only after the kernel's last word about it, so the kernel never writes into
+// memory that a task has given up (DEFER_TASKRUN and cancel: the task waits for the completion of
+// the cancelled operation).
 //
 // Threads: all on the core's own thread.
 
@@ -31,7 +32,8 @@ class io_driver : public driver {
 
   explicit io_driver(const io_options& options) : options_(options), pool_(options) {}
 
-  /// The I/O driver of the core that runs the caller's task. A runtime without one is the caller's bug.
+  /// The I/O driver of the core that runs the caller's task. A runtime without one is the caller's
+  /// bug.
   [[nodiscard]] static io_driver& of(core& c);
 
   // --- operations ---
@@ -59,13 +61,16 @@ class io_driver : public driver {
   [[nodiscard]] file& open_file(int fd, file::kind what, bool direct = false);
   /// The descriptor came from elsewhere, in whatever mode.
   virtual void adopted(file&) noexcept {}
-  /// From now on accepts or receives by an operation that stays armed, at most `ahead` ahead of the task that takes.
+  /// From now on accepts or receives by an operation that stays armed, at most `ahead` ahead of the
+  /// task that takes.
   void use_multishot(file& f, op_code code, std::size_t ahead);
-  /// The same for a descriptor that nobody else has: without memory it is closed, and the answer is nullptr.
+  /// The same for a descriptor that nobody else has: without memory it is closed, and the answer is
+  /// nullptr.
   [[nodiscard]] file* try_open_file(int fd, file::kind what, bool direct) noexcept;
   /// Closes a connection, or gives a buffer back, that came too late for anybody.
   void drop(op_code code, int result, std::uint32_t flags) noexcept;
-  /// Cancels what is in flight, awaits it, closes. `waiter` (or nullptr) is completed with the result of close.
+  /// Cancels what is in flight, awaits it, closes. `waiter` (or nullptr) is completed with the
+  /// result of close.
   void close_file(file& f, root* waiter) noexcept;
 
   // --- buffers ---
@@ -111,7 +116,8 @@ class io_driver : public driver {
   [[nodiscard]] int attempt(op& o) noexcept;
   /// Closes a descriptor that never became a file.
   virtual void close_now(int fd, bool direct) noexcept = 0;
-  /// For descriptors that are no sockets, before a system call on them; undone when the file closes.
+  /// For descriptors that are no sockets, before a system call on them; undone when the file
+  /// closes.
   static void make_non_blocking(file& f) noexcept;
   /// Runs the operation on a helper thread; pending.
   [[nodiscard]] int start_on_helper(op& o) noexcept;
@@ -144,13 +150,14 @@ class io_driver : public driver {
   op* starved_last_ = nullptr;
   bool feeding_ = false;
   bool feed_again_ = false;
-  std::size_t ring_free_ = 0;    // small buffers lent to the kernel and not seen to come back
+  std::size_t ring_free_ = 0;  // small buffers lent to the kernel and not seen to come back
 
   struct returned {
     returned* next;
     std::uint32_t buffer;
   };
-  std::atomic<returned*> returned_{nullptr};  // B1: leases that ended on other threads, in their own buffers
+  // B1: leases that ended on other threads, in their own buffers
+  std::atomic<returned*> returned_{nullptr};
   member_mail<io_driver> returned_mail_;
 };
 

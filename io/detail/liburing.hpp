@@ -1,5 +1,6 @@
 #pragma once
-// liburing, through one door: its header brings macros that break others, and it is older than the kernels we run on.
+// liburing, through one door: its header brings macros that break others, and it is older than the
+// kernels we run on.
 
 #include <liburing.h>
 

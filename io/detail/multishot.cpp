@@ -14,7 +14,8 @@ const wait_kind multishot_queue::kind{"multishot I/O", [](root& waiter, void* se
                                       }};
 
 multishot_queue::~multishot_queue() {
-  for (; taken_ < queue_.size(); ++taken_) file_->driver->drop(code_, queue_[taken_].result, queue_[taken_].flags);
+  for (; taken_ < queue_.size(); ++taken_)
+    file_->driver->drop(code_, queue_[taken_].result, queue_[taken_].flags);
   if (armed_ != nullptr) file_->driver->abandon(*armed_);
   if (waiter_ != nullptr) {
     waiter_->op_result = -own_error(errc::closed);
@@ -25,7 +26,8 @@ multishot_queue::~multishot_queue() {
 
 bool multishot_queue::wait(std::coroutine_handle<> leaf, root& task) {
   if (waiter_ != nullptr) {
-    caller_bug("two tasks wait for the same multishot operation", "let one task own each direction of a stream");
+    caller_bug("two tasks wait for the same multishot operation",
+               "let one task own each direction of a stream");
   }
   if (!task.begin_wait(leaf, this, kind)) return true;
   if (taken_ < queue_.size()) {

@@ -1,10 +1,11 @@
 #pragma once
-// multishot_queue: one armed operation (accept or recv) that completes many times, and a task that takes them one by one.
+// multishot_queue: one armed operation (accept or recv) that completes many times, and a task that
+// takes them one by one.
 //
-// Completions that nobody waits for are queued; at `limit` the operation is ended, and armed again when the queue is empty
-// and somebody waits: back-pressure. Its file owns it; when the file closes, the waiting task gets errc::closed, and what
-// is left is closed or given back.
-// Threads: the core of its file.
+// Completions that nobody waits for are queued; at `limit` the operation is ended, and armed again
+// when the queue is empty and somebody waits: back-pressure. Its file owns it; when the file
+// closes, the waiting task gets errc::closed, and what is left is closed or given back. Threads:
+// the core of its file.
 
 #include <corespun/io/detail/io_driver.hpp>
 
@@ -14,7 +15,8 @@ namespace corespun::detail {
 
 class multishot_queue final : private sink {
  public:
-  multishot_queue(file& f, op_code code, std::size_t limit) : file_(&f), limit_(limit), code_(code) {}
+  multishot_queue(file& f, op_code code, std::size_t limit)
+      : file_(&f), limit_(limit), code_(code) {}
   multishot_queue(const multishot_queue&) = delete;
   multishot_queue& operator=(const multishot_queue&) = delete;
   ~multishot_queue();

@@ -60,11 +60,13 @@ struct op {
   bool abandoned = false;        // multishot: nobody listens any more
   bool stop_asked = false;       // by anybody
   bool cancel_sent = false;      // to the kernel
-  bool by_readiness = false;     // the kernel refused it: wait for readiness and make the system call
+  // the kernel refused it: wait for readiness and make the system call
+  bool by_readiness = false;
   bool waits_readiness = false;  // that wait is in the kernel at present
 
   [[nodiscard]] bool reads() const noexcept {
-    return code == op_code::read || code == op_code::recv || code == op_code::recv_lease || code == op_code::accept;
+    return code == op_code::read || code == op_code::recv || code == op_code::recv_lease ||
+           code == op_code::accept;
   }
 };
 
@@ -101,7 +103,8 @@ struct file {
   [[nodiscard]] op*& slot(bool reads) noexcept { return reads ? reading : writing; }
 };
 
-/// Flags of a completion beside the kernel's (IORING_CQE_F_BUFFER is bit 0, the buffer's id the upper half).
+/// Flags of a completion beside the kernel's (IORING_CQE_F_BUFFER is bit 0, the buffer's id the
+/// upper half).
 inline constexpr std::uint32_t flag_buffer = 1U << 0;
 inline constexpr std::uint32_t flag_more = 1U << 1;
 inline constexpr std::uint32_t flag_nonempty = 1U << 2;

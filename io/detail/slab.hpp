@@ -1,9 +1,9 @@
 #pragma once
-// slab<T>: numbered slots with generations. A tag (generation and index) names one use of one slot, so that a late message
-// from the kernel about an earlier use is recognized.
+// slab<T>: numbered slots with generations. A tag (generation and index) names one use of one slot,
+// so that a late message from the kernel about an earlier use is recognized.
 //
-// T has members `std::uint32_t index, generation` and `T* next`. Slots never move and are reused last in, first out.
-// Threads: one core.
+// T has members `std::uint32_t index, generation` and `T* next`. Slots never move and are reused
+// last in, first out. Threads: one core.
 
 #include <cstddef>
 #include <cstdint>
@@ -45,7 +45,8 @@ class slab {
     const auto index = static_cast<std::uint32_t>(tag);
     if (index / chunk >= chunks_.size()) return nullptr;
     T& slot = chunks_[index / chunk][index % chunk];
-    return slot.generation == static_cast<std::uint32_t>(tag >> 32) && in_use(slot) ? &slot : nullptr;
+    return slot.generation == static_cast<std::uint32_t>(tag >> 32) && in_use(slot) ? &slot
+                                                                                    : nullptr;
   }
 
   [[nodiscard]] std::size_t used() const noexcept { return used_; }

@@ -1,8 +1,9 @@
 // uring driver: one ring per core, touched by that core alone.
 //
-// One io_uring_enter per loop turn submits what the tasks have queued and waits. What finds no submission slot, or would
-// exceed half of the completion ring in one turn, waits in the backlog, so a full ring never fails an operation.
-// Completions that come late all the same overflow into kernel memory, at most one per operation in flight.
+// One io_uring_enter per loop turn submits what the tasks have queued and waits. What finds no
+// submission slot, or would exceed half of the completion ring in one turn, waits in the backlog,
+// so a full ring never fails an operation. Completions that come late all the same overflow into
+// kernel memory, at most one per operation in flight.
 
 #include <corespun/io/detail/uring_driver.hpp>
 
@@ -29,9 +30,11 @@ namespace {
 
 constexpr std::uint64_t ignore_tag = 0;  // no use of a slot has generation 0
 constexpr std::uint64_t wake_tag = 2;    // nor an even one
-constexpr unsigned flags_of_kernel = IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | IORING_CQE_F_SOCK_NONEMPTY;
+constexpr unsigned flags_of_kernel =
+    IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | IORING_CQE_F_SOCK_NONEMPTY;
 static_assert(flag_buffer == IORING_CQE_F_BUFFER && flag_more == IORING_CQE_F_MORE &&
-              flag_nonempty == IORING_CQE_F_SOCK_NONEMPTY && buffer_shift == IORING_CQE_BUFFER_SHIFT);
+              flag_nonempty == IORING_CQE_F_SOCK_NONEMPTY &&
+              buffer_shift == IORING_CQE_BUFFER_SHIFT);
 
 [[noreturn]] void fail(int error, const char* call) {
   const std::error_code code = system_error_code(error);
@@ -66,7 +69,8 @@ struct ring {
       if (error != EINVAL || count == 0) break;
     }
     if (error != 0) fail(error, "io_uring_setup");
-    for (unsigned i = 0; i < it.sq.ring_entries; ++i) it.sq.array[i] = i;  // flush() then only moves the tail
+    // flush() then only moves the tail
+    for (unsigned i = 0; i < it.sq.ring_entries; ++i) it.sq.array[i] = i;
     bell = ::eventfd(0, EFD_CLOEXEC);
     if (bell < 0) {
       const int why = errno;
@@ -107,7 +111,8 @@ struct ring {
     allowed.push_back(flags);
     // liburing 2.3 declares these two calls and does not export them.
     const auto call = [this](unsigned what, void* data, std::size_t count) {
-      if (::syscall(__NR_io_uring_register, it.ring_fd, what, data, count) != 0) fail(errno, "io_uring_register");
+      if (::syscall(__NR_io_uring_register, it.ring_fd, what, data, count) != 0)
+        fail(errno, "io_uring_register");
     };
     call(IORING_REGISTER_RESTRICTIONS, allowed.data(), allowed.size());
     call(IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
@@ -146,9 +151,11 @@ struct buffer_ring {
 class uring_driver final : public io_driver {
  public:
   explicit uring_driver(const io_options& options) : io_driver(options), ring_(options) {
-    for (unsigned cls = 0; cls < buffer_pool::classes && selects_; ++cls) selects_ = lend_buffers(cls);
+    for (unsigned cls = 0; cls < buffer_pool::classes && selects_; ++cls)
+      selects_ = lend_buffers(cls);
     ring_.features += selects_ ? ", buffer rings" : ", no buffer rings";
-    multishot_ = selects_ && knows(IORING_OP_SEND_ZC);  // of the same age as multishot receives: Linux 6.0
+    // of the same age as multishot receives: Linux 6.0
+    multishot_ = selects_ && knows(IORING_OP_SEND_ZC);
     if (multishot_) ring_.features += ", multishot";
     if (options.direct_descriptors > 0) {
       const int error = -io_uring_register_files_sparse(&ring_.it, options.direct_descriptors);
@@ -187,7 +194,8 @@ class uring_driver final : public io_driver {
     }
     if (cancels_missed_) send_missed_cancels();
     const bool all_handed_over = backlog_first_ == nullptr && !cancels_missed_ && bell_armed_;
-    const bool wait = deadline != clock::time_point::min() && all_handed_over && !completions_ready();
+    const bool wait =
+        deadline != clock::time_point::min() && all_handed_over && !completions_ready();
     if (wait || ring_.flush() > 0 || kernel_has_work()) enter(wait, deadline);
     reap();
   }
@@ -206,7 +214,8 @@ class uring_driver final : public io_driver {
     } while (n == -EINTR);
     if (n < 0) fail(-n, "io_uring_enter");
     io_uring_cqe* cqe = nullptr;
-    if (io_uring_peek_cqe(&ring_.it, &cqe) != 0) fail(ENOSYS, "io_uring_enter (no completion came)");
+    if (io_uring_peek_cqe(&ring_.it, &cqe) != 0)
+      fail(ENOSYS, "io_uring_enter (no completion came)");
     if (cqe->res < 0) fail(-cqe->res, "io_uring no-op");
     io_uring_cqe_seen(&ring_.it, cqe);
   }
@@ -222,7 +231,8 @@ class uring_driver final : public io_driver {
     buffer_ring& r = buffer_rings_[cls];
     const unsigned count = pool().for_ring(cls);
     r.bytes = count * sizeof(io_uring_buf);
-    void* const memory = ::mmap(nullptr, r.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* const memory =
+        ::mmap(nullptr, r.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return false;
     r.shared = static_cast<io_uring_buf_ring*>(memory);
     r.mask = io_uring_buf_ring_mask(count);
@@ -243,15 +253,15 @@ class uring_driver final : public io_driver {
       return;
     }
     buffer_ring& r = buffer_rings_[cls];
-    io_uring_buf_ring_add(r.shared, pool().at(cls, id), static_cast<unsigned>(pool().bytes(cls)), id, r.mask, 0);
+    io_uring_buf_ring_add(r.shared, pool().at(cls, id), static_cast<unsigned>(pool().bytes(cls)),
+                          id, r.mask, 0);
     io_uring_buf_ring_advance(r.shared, 1);
   }
 
-  [[nodiscard]] bool completions_ready() const noexcept {
-    return io_uring_cq_ready(&ring_.it) > 0;
-  }
+  [[nodiscard]] bool completions_ready() const noexcept { return io_uring_cq_ready(&ring_.it) > 0; }
   [[nodiscard]] bool kernel_has_work() const noexcept {
-    return (IO_URING_READ_ONCE(*ring_.it.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+    return (IO_URING_READ_ONCE(*ring_.it.sq.kflags) &
+            (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
   }
 
   void enter(bool wait, clock::time_point deadline) noexcept {
@@ -264,9 +274,11 @@ class uring_driver final : public io_driver {
     }
     ++system_calls_;
     const int n = ring_.enter(wait ? 1 : 0, limited ? &limit : nullptr);
-    // Out of memory for now (EAGAIN) or completions to be taken first (EBUSY): what was not taken is tried next turn.
+    // Out of memory for now (EAGAIN) or completions to be taken first (EBUSY): what was not taken
+    // is tried next turn.
     if (n >= 0 || n == -ETIME || n == -EINTR || n == -EAGAIN || n == -EBUSY) return;
-    std::fprintf(stderr, "corespun: %s\n", explain(system_error_code(-n), "io_uring_enter of a running core").c_str());
+    std::fprintf(stderr, "corespun: %s\n",
+                 explain(system_error_code(-n), "io_uring_enter of a running core").c_str());
     std::abort();
   }
 
@@ -294,7 +306,8 @@ class uring_driver final : public io_driver {
     bell_armed_ = true;
   }
 
-  // The bell is a blocking eventfd: a read of the ring waits, a read by call follows a poll that said there is something.
+  // The bell is a blocking eventfd: a read of the ring waits, a read by call follows a poll that
+  // said there is something.
   void bell_rang(int result) noexcept {
     bell_armed_ = false;
     if (bell_by_poll_) {
@@ -344,16 +357,20 @@ class uring_driver final : public io_driver {
     completed(o, result, o.buffers != 0 ? flags | flag_large : flags);
   }
 
-  // What the kernel says to an operation that it does not know, that is restricted, or that (EAGAIN) does not wait on a
-  // non-blocking descriptor. Where the error is the caller's own, the system call says it again.
+  // What the kernel says to an operation that it does not know, that is restricted, or that
+  // (EAGAIN) does not wait on a non-blocking descriptor. Where the error is the caller's own, the
+  // system call says it again.
   [[nodiscard]] static bool refused(int result) noexcept {
-    return result == -EINVAL || result == -EOPNOTSUPP || result == -EACCES || result == -EAGAIN || result == -ENOSYS;
+    return result == -EINVAL || result == -EOPNOTSUPP || result == -EACCES || result == -EAGAIN ||
+           result == -ENOSYS;
   }
   [[nodiscard]] static bool may_fall_back(const op& o) noexcept {
-    return !o.by_readiness && !o.stop_asked && o.code != op_code::poll && (o.on == nullptr || !o.on->direct);
+    return !o.by_readiness && !o.stop_asked && o.code != op_code::poll &&
+           (o.on == nullptr || !o.on->direct);
   }
 
-  // An operation that was asked to end meanwhile gets this one chance and does not wait anew: nobody would ask again.
+  // An operation that was asked to end meanwhile gets this one chance and does not wait anew:
+  // nobody would ask again.
   void again(op& o) noexcept {
     attempt_flags_ = 0;
     const bool last = o.stop_asked;
@@ -368,7 +385,8 @@ class uring_driver final : public io_driver {
     if (o.code == op_code::shutdown && has_number) return attempt(o);
     if (o.code == op_code::recv_lease && !selects_) o.by_readiness = true;
     if (o.by_readiness) {
-      if (o.on != nullptr && o.on->what == file::kind::regular && o.code != op_code::close) return start_on_helper(o);
+      if (o.on != nullptr && o.on->what == file::kind::regular && o.code != op_code::close)
+        return start_on_helper(o);
       if (o.on != nullptr && o.on->what == file::kind::stream) make_non_blocking(*o.on);
       const int result = attempt(o);
       if (result != -EAGAIN) return result;
@@ -387,15 +405,20 @@ class uring_driver final : public io_driver {
   }
 
   void prepare(op& o, io_uring_sqe& sqe) noexcept {
-    const auto left = static_cast<unsigned>(std::min<std::size_t>(o.length - (o.whole ? o.moved : 0), INT_MAX));
+    const auto left =
+        static_cast<unsigned>(std::min<std::size_t>(o.length - (o.whole ? o.moved : 0), INT_MAX));
     const int all = o.whole ? MSG_WAITALL : 0;  // the kernel goes on after a short transfer
     const bool direct = o.on != nullptr && o.on->direct;
     if (o.waits_readiness) {
       io_uring_prep_poll_add(&sqe, o.fd, o.reads() ? POLLIN : POLLOUT);
     } else {
       switch (o.code) {
-        case op_code::read: io_uring_prep_read(&sqe, o.fd, o.address, left, static_cast<__u64>(-1)); break;
-        case op_code::write: io_uring_prep_write(&sqe, o.fd, o.address, left, static_cast<__u64>(-1)); break;
+        case op_code::read:
+          io_uring_prep_read(&sqe, o.fd, o.address, left, static_cast<__u64>(-1));
+          break;
+        case op_code::write:
+          io_uring_prep_write(&sqe, o.fd, o.address, left, static_cast<__u64>(-1));
+          break;
         case op_code::recv: io_uring_prep_recv(&sqe, o.fd, o.address, left, all); break;
         case op_code::recv_lease:
           io_uring_prep_recv(&sqe, o.fd, nullptr, 0, 0);
@@ -403,13 +426,17 @@ class uring_driver final : public io_driver {
           sqe.buf_group = o.buffers;
           if (o.many != nullptr) sqe.ioprio |= IORING_RECV_MULTISHOT;
           break;
-        case op_code::send: io_uring_prep_send(&sqe, o.fd, o.address, left, MSG_NOSIGNAL | all); break;
+        case op_code::send:
+          io_uring_prep_send(&sqe, o.fd, o.address, left, MSG_NOSIGNAL | all);
+          break;
         case op_code::send_parts:
-          io_uring_prep_sendmsg(&sqe, o.fd, static_cast<msghdr*>(o.address), static_cast<unsigned>(MSG_NOSIGNAL | all));
+          io_uring_prep_sendmsg(&sqe, o.fd, static_cast<msghdr*>(o.address),
+                                static_cast<unsigned>(MSG_NOSIGNAL | all));
           break;
         case op_code::accept: prepare_accept(o, sqe); break;
         case op_code::connect:
-          io_uring_prep_connect(&sqe, o.fd, static_cast<const sockaddr*>(o.address), static_cast<socklen_t>(o.length));
+          io_uring_prep_connect(&sqe, o.fd, static_cast<const sockaddr*>(o.address),
+                                static_cast<socklen_t>(o.length));
           break;
         case op_code::poll: io_uring_prep_poll_add(&sqe, o.fd, o.events); break;
         case op_code::shutdown: io_uring_prep_shutdown(&sqe, o.fd, SHUT_WR); break;
@@ -421,7 +448,8 @@ class uring_driver final : public io_driver {
           }
           break;
       }
-      // A request seldom waits in the socket when its answer has just been sent: do not look first, wait.
+      // A request seldom waits in the socket when its answer has just been sent: do not look first,
+      // wait.
       if ((o.code == op_code::recv || o.code == op_code::recv_lease) && !o.on->more_to_read) {
         sqe.ioprio |= IORING_RECVSEND_POLL_FIRST;
       }
@@ -439,7 +467,8 @@ class uring_driver final : public io_driver {
         io_uring_prep_multishot_accept_direct(&sqe, o.fd, nullptr, nullptr, 0);
       } else {
         io_uring_prep_accept_direct(&sqe, o.fd, nullptr, nullptr, 0, 0);
-        sqe.file_index = IORING_FILE_INDEX_ALLOC;  // liburing 2.3 would add one, which asks for an ordinary descriptor
+        // liburing 2.3 would add one, which asks for an ordinary descriptor
+        sqe.file_index = IORING_FILE_INDEX_ALLOC;
       }
     } else if (o.many != nullptr) {
       io_uring_prep_multishot_accept(&sqe, o.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -489,13 +518,14 @@ class uring_driver final : public io_driver {
   void send_missed_cancels() noexcept {
     cancels_missed_ = false;
     ops_.for_each([&](op& o) {
-      if (o.stop_asked && o.where == op::place::kernel && !o.cancel_sent && !send_cancel(o)) cancels_missed_ = true;
+      if (o.stop_asked && o.where == op::place::kernel && !o.cancel_sent && !send_cancel(o))
+        cancels_missed_ = true;
     });
   }
 
   ring ring_;
   std::array<buffer_ring, buffer_pool::classes> buffer_rings_;
-  bool selects_ = true;     // the kernel picks buffers
+  bool selects_ = true;  // the kernel picks buffers
   bool multishot_ = false;
   bool bell_armed_ = false;
   bool bell_by_poll_ = false;
@@ -508,6 +538,8 @@ class uring_driver final : public io_driver {
 
 }  // namespace
 
-std::unique_ptr<driver> make_uring_driver(const io_options& options) { return std::make_unique<uring_driver>(options); }
+std::unique_ptr<driver> make_uring_driver(const io_options& options) {
+  return std::make_unique<uring_driver>(options);
+}
 
 }  // namespace corespun::detail

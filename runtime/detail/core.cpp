@@ -11,7 +11,8 @@ constinit thread_local core* current_core = nullptr;
 
 }  // namespace
 
-// Not inlined: a coroutine may be resumed on another thread, and the compiler would keep the address of the thread-local.
+// Not inlined: a coroutine may be resumed on another thread, and the compiler would keep the
+// address of the thread-local.
 [[gnu::noinline]] core* core::current() noexcept {
   asm volatile("");
   return current_core;
@@ -43,7 +44,8 @@ void core::run_ready() noexcept {
   for (unsigned left = run_budget; left > 0 && !ready_.empty(); --left) {
     inline_left_ = inline_budget;
     // A simulation runs the ready roots in any order; production takes the oldest.
-    for (std::uint32_t skip = choose(ready_.size(), site::next_task); skip > 0; --skip) ready_.push(ready_.pop());
+    for (std::uint32_t skip = choose(ready_.size(), site::next_task); skip > 0; --skip)
+      ready_.push(ready_.pop());
     running_ = &ready_.pop();
     running_->resume();
     running_ = nullptr;
@@ -80,7 +82,8 @@ void core::post(mail& m) noexcept {
   if (counted != nullptr) counted->fetch_add(1, std::memory_order_relaxed);
   inbox_.push(m);  // I1 step 1
   // I1 step 2; the exchange lets one of several posters pay for the wake.
-  if (sleeping_.load(std::memory_order_seq_cst) && sleeping_.exchange(false, std::memory_order_seq_cst)) {
+  if (sleeping_.load(std::memory_order_seq_cst) &&
+      sleeping_.exchange(false, std::memory_order_seq_cst)) {
     driver_->wake();
   }
   if (counted != nullptr) counted->fetch_sub(1, std::memory_order_release);

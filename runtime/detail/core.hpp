@@ -8,8 +8,8 @@
 //   2  sleeping_.load()    seq_cst    2  look into the inbox once more     seq_cst
 //   3  wake the driver if it sleeps   3  block in the driver
 //
-// At least one side sees the other. A needless wake costs one loop turn. Release and acquire are not enough: each side's
-// second step could pass its own first step, and both would miss.
+// At least one side sees the other. A needless wake costs one loop turn. Release and acquire are
+// not enough: each side's second step could pass its own first step, and both would miss.
 
 #include <corespun/runtime/clock.hpp>
 #include <corespun/runtime/detail/mail.hpp>
@@ -26,7 +26,8 @@ struct machine;
 
 class core {
  public:
-  core(unsigned index, machine& all, oracle* chance) noexcept : index_(index), machine_(all), oracle_(chance) {}
+  core(unsigned index, machine& all, oracle* chance) noexcept
+      : index_(index), machine_(all), oracle_(chance) {}
 
   /// The core whose thread this is; nullptr elsewhere. Never keep the answer across a co_await.
   [[nodiscard]] static core* current() noexcept;
@@ -55,14 +56,15 @@ class core {
   }
   void make_ready(root& r) noexcept { ready_.push(r); }
 
-  /// Delivers the mail when the coroutine that runs at present has been left: what must not happen inside an
-  /// await_suspend, such as ending the frame that is being suspended.
+  /// Delivers the mail when the coroutine that runs at present has been left: what must not happen
+  /// inside an await_suspend, such as ending the frame that is being suspended.
   void when_left(mail& m) noexcept {
     m.next = left_;
     left_ = &m;
   }
 
-  /// For messages: the root that runs now, or nullptr. It may have ended, so look at its identity only while it runs.
+  /// For messages: the root that runs now, or nullptr. It may have ended, so look at its identity
+  /// only while it runs.
   [[nodiscard]] const root* running() const noexcept { return running_; }
 
   /// An operation that needed no wait may go on at once, but not for ever: others wait, too.
@@ -74,8 +76,9 @@ class core {
   void take_mail() noexcept;
 
  private:
-  static constexpr unsigned run_budget = 256;     // roots between two looks at mail, timers and the driver
-  static constexpr unsigned inline_budget = 64;   // completions without a wait, per resumption
+  // roots between two looks at mail, timers and the driver
+  static constexpr unsigned run_budget = 256;
+  static constexpr unsigned inline_budget = 64;  // completions without a wait, per resumption
 
   void begin_end() noexcept;
   void run_ready() noexcept;
@@ -94,8 +97,9 @@ class core {
   bool ending_ = false;
   member_mail<core> end_mail_;
 
-  alignas(64) inbox inbox_;             // written by other threads
-  std::atomic<bool> sleeping_{false};   // set by the core, cleared by the core or by the poster that wakes it: I1
+  alignas(64) inbox inbox_;  // written by other threads
+  // set by the core, cleared by the core or by the poster that wakes it: I1
+  std::atomic<bool> sleeping_{false};
 };
 
 }  // namespace corespun::detail

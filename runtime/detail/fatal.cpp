@@ -14,7 +14,8 @@ std::string at(const std::source_location& place) {
 
 }  // namespace
 
-void caller_bug(const std::string& what, const std::string& now, std::source_location where) noexcept {
+void caller_bug(const std::string& what, const std::string& now,
+                std::source_location where) noexcept {
   std::string text = "corespun: bug in the caller: " + what + "\n";
   if (where.line() != 0) text += "  at " + at(where) + "\n";
   if (const core* const c = core::current(); c != nullptr) {

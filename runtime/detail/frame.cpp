@@ -25,14 +25,16 @@ struct free_list {
   std::size_t size = 0;
 };
 
-// Trivially destructible on purpose: nothing runs at thread end, cores release their lists themselves.
+// Trivially destructible on purpose: nothing runs at thread end, cores release their lists
+// themselves.
 struct thread_lists {
   std::array<free_list, class_count> lists;
   std::size_t from_below = 0;
 };
 constinit thread_local thread_lists tls;
 
-// A coroutine can be resumed on another thread between two uses; never let the compiler keep the address.
+// A coroutine can be resumed on another thread between two uses; never let the compiler keep the
+// address.
 [[gnu::noinline]] thread_lists& here() noexcept {
   asm volatile("");
   return tls;

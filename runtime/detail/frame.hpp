@@ -1,9 +1,10 @@
 #pragma once
-// Memory for coroutine frames and spawned tasks: free lists by size class, one set per core, filled from mimalloc.
+// Memory for coroutine frames and spawned tasks: free lists by size class, one set per core, filled
+// from mimalloc.
 //
-// A frame may be released on another core than it came from; it then joins that core's list. Lists are bounded and give
-// their surplus back, so a pipeline that allocates here and frees there does not grow. Under sanitizers all of it is
-// malloc, so that a use after free is seen.
+// A frame may be released on another core than it came from; it then joins that core's list. Lists
+// are bounded and give their surplus back, so a pipeline that allocates here and frees there does
+// not grow. Under sanitizers all of it is malloc, so that a use after free is seen.
 //
 // Threads: any. Outside of a core there is no list, only the allocator below it.
 

@@ -1,6 +1,5 @@
 #include <corespun/runtime/detail/helpers.hpp>
 
-#include <corespun/runtime/detail/fatal.hpp>
 #include <corespun/runtime/detail/threads.hpp>
 
 #include <chrono>
@@ -21,14 +20,12 @@ helpers::~helpers() {
 }
 
 void helpers::submit(job& j) {
-  if (limit_ == 0) {
-    caller_bug("offload in a runtime that allows no helper threads", "set runtime_options::offload_threads");
-  }
   const std::lock_guard lock(mutex_);
   if (idle_ <= queued_ && running_ < limit_) {
     try {
       const all_signals_blocked no_signals_there;
-      std::thread([this] { work(); }).detach();  // counted in running_; the destructor waits for zero
+      // counted in running_; the destructor waits for zero
+      std::thread([this] { work(); }).detach();
       ++running_;
     } catch (const std::system_error&) {
       if (running_ == 0) throw;
@@ -62,7 +59,8 @@ void helpers::work() {
   while (true) {
     if (first_ == nullptr) {
       ++idle_;
-      const bool more = changed_.wait_for(lock, idle_limit, [this] { return first_ != nullptr || ending_; });
+      const bool more =
+          changed_.wait_for(lock, idle_limit, [this] { return first_ != nullptr || ending_; });
       --idle_;
       if (!more || first_ == nullptr) break;
     }

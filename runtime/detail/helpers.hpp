@@ -1,8 +1,8 @@
 #pragma once
 // helpers: the threads behind offload(). Made on demand, bounded, and they end when idle.
 //
-// Jobs lie in the frames of the tasks that wait for them, so the queue allocates nothing and is as long as there are
-// waiting tasks.
+// Jobs lie in the frames of the tasks that wait for them, so the queue allocates nothing and is as
+// long as there are waiting tasks.
 
 #include <condition_variable>
 #include <cstddef>

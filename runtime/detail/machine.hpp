@@ -14,15 +14,17 @@ namespace corespun::detail {
 struct machine {
   explicit machine(unsigned offload_threads) noexcept : pool(offload_threads) {}
 
-  /// Returns when no thread that is not a core's is inside core::post() any more: it may still touch a core whose last
-  /// mail has ended the run.
+  /// Returns when no thread that is not a core's is inside core::post() any more: it may still
+  /// touch a core whose last mail has ended the run.
   void wait_for_posters() noexcept {
-    for (unsigned n = posters.load(std::memory_order_acquire); n != 0; n = posters.load(std::memory_order_acquire)) {
+    for (unsigned n = posters.load(std::memory_order_acquire); n != 0;
+         n = posters.load(std::memory_order_acquire)) {
       std::this_thread::yield();  // P1; a few instructions on their side
     }
   }
 
-  std::atomic<unsigned> posters{0};  // P1: threads inside core::post() that the runtime does not join
+  // P1: threads inside core::post() that the runtime does not join
+  std::atomic<unsigned> posters{0};
   std::vector<std::unique_ptr<core>> cores;  // fixed once the runtime has started
   helpers pool;                              // declared last: its threads post to cores
 };

@@ -1,8 +1,8 @@
 #pragma once
 // mail: how a core is told something from another thread. inbox: the queue of mail of one core.
 //
-// A mail is embedded in the object that it is about, so posting allocates nothing and cannot fail. Posting it twice before
-// it was delivered is a bug; the owners guard against it.
+// A mail is embedded in the object that it is about, so posting allocates nothing and cannot fail.
+// Posting it twice before it was delivered is a bug; the owners guard against it.
 
 #include <atomic>
 
@@ -10,7 +10,8 @@ namespace corespun::detail {
 
 struct mail {
   mail* next = nullptr;
-  void (*deliver)(mail&) noexcept = nullptr;  ///< runs on the addressed core; may end the life of the mail
+  /// runs on the addressed core; may end the life of the mail
+  void (*deliver)(mail&) noexcept = nullptr;
 };
 
 /// A mail that is a member of what it is about.
@@ -27,8 +28,8 @@ struct member_mail : mail {
   }
 };
 
-/// Many producers, one consumer, unbounded, lock-free: a stack that the consumer takes whole and turns around.
-/// Order: per producer, first posted is first delivered.
+/// Many producers, one consumer, unbounded, lock-free: a stack that the consumer takes whole and
+/// turns around. Order: per producer, first posted is first delivered.
 class inbox {
  public:
   /// Any thread.
@@ -37,13 +38,15 @@ class inbox {
     do {
       m.next = top;
       // M1: publishes the mail to take(). seq_cst: step 1 of I1 (core.hpp).
-    } while (!top_.compare_exchange_weak(top, &m, std::memory_order_seq_cst, std::memory_order_relaxed));
+    } while (
+        !top_.compare_exchange_weak(top, &m, std::memory_order_seq_cst, std::memory_order_relaxed));
   }
 
   /// The core only: all mail, oldest first, linked by next; nullptr if there is none.
   [[nodiscard]] mail* take() noexcept {
     if (top_.load(std::memory_order_relaxed) == nullptr) return nullptr;
-    mail* newest = top_.exchange(nullptr, std::memory_order_acquire);  // M1: sees what push() published
+    // M1: sees what push() published
+    mail* newest = top_.exchange(nullptr, std::memory_order_acquire);
     mail* oldest = nullptr;
     while (newest != nullptr) {
       mail* const following = newest->next;
@@ -55,7 +58,9 @@ class inbox {
   }
 
   /// The core only; seq_cst: step 2 of I1.
-  [[nodiscard]] bool empty() const noexcept { return top_.load(std::memory_order_seq_cst) == nullptr; }
+  [[nodiscard]] bool empty() const noexcept {
+    return top_.load(std::memory_order_seq_cst) == nullptr;
+  }
 
  private:
   std::atomic<mail*> top_{nullptr};  // written by all; the newest mail

@@ -26,7 +26,8 @@ struct task_report::progress {
 
 /// One core's look at one root and what lies below it.
 struct task_report::part : mail {
-  part(std::shared_ptr<progress> p, root& r, spawned* h, int d) : all(std::move(p)), from(r), held(h), depth(d) {
+  part(std::shared_ptr<progress> p, root& r, spawned* h, int d)
+      : all(std::move(p)), from(r), held(h), depth(d) {
     all->add(1);
     deliver = [](mail& m) noexcept { static_cast<part&>(m).write(); };
   }
@@ -43,7 +44,8 @@ struct task_report::part : mail {
     if (!r.begun()) return;
     const bool was_spawned = r.site.line() != 0;
     if (&r.home() != core::current()) {
-      // Only spawned tasks live elsewhere; holding one keeps it valid until its core has written about it.
+      // Only spawned tasks live elsewhere; holding one keeps it valid until its core has written
+      // about it.
       auto& s = static_cast<spawned&>(r);
       s.hold();
       s.home().post(*new part(all, s, &s, level));
@@ -53,11 +55,13 @@ struct task_report::part : mail {
     text.append(static_cast<std::size_t>(2 * level + 2), ' ');
     text += "core " + std::to_string(r.home().index()) + ": ";
     if (was_spawned) {
-      text += "task spawned at " + std::string(r.site.file_name()) + ":" + std::to_string(r.site.line());
+      text += "task spawned at " + std::string(r.site.file_name()) + ":" +
+              std::to_string(r.site.line());
     } else {
       text += level == 0 ? "main" : "body";
     }
-    text += r.waits_for() != nullptr ? std::string(" waits: ") + r.waits_for()->name : std::string(" is ready to run");
+    text += r.waits_for() != nullptr ? std::string(" waits: ") + r.waits_for()->name
+                                     : std::string(" is ready to run");
     text += '\n';
     struct below {
       part* self;

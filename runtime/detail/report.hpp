@@ -7,8 +7,8 @@
 
 namespace corespun::detail {
 
-/// Prints the tree of tasks below `main` to stderr: what each waits for and where it was spawned. Each core prints its part.
-/// Not on a core's thread.
+/// Prints the tree of tasks below `main` to stderr: what each waits for and where it was spawned.
+/// Each core prints its part. Not on a core's thread.
 class task_report {
  public:
   /// Waits for all parts, or for a second if a core does not answer.

@@ -38,7 +38,8 @@ void root::unwind() noexcept {
   stopping_ = false;
   std::coroutine_handle<> frame = leaf_;
   while (task_await* const awaited_by = promise_base::of(frame).awaited_by) {
-    awaited_by->child = nullptr;  // the frame ends here, not in the destructor of the await: no recursion
+    // the frame ends here, not in the destructor of the await: no recursion
+    awaited_by->child = nullptr;
     frame.destroy();
     frame = awaited_by->parent;
     if (awaited_by->catches_stop) {

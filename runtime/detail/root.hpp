@@ -1,13 +1,15 @@
 #pragma once
 // root: what the scheduler knows of a task that runs on its own, and the joiner that waits for it.
 //
-// A chain of awaiting coroutines is one root. Only its innermost coroutine, the leaf, is suspended on something, so one
-// queue node, one cancel flag and one result slot per chain are enough; waiting allocates nothing.
+// A chain of awaiting coroutines is one root. Only its innermost coroutine, the leaf, is suspended
+// on something, so one queue node, one cancel flag and one result slot per chain are enough;
+// waiting allocates nothing.
 //
 // Life of a wait
 //   begin_wait()  the leaf suspends on something; from here on cancel() can reach it
 //   complete()    what it waited for happened: the leaf becomes ready
-//   stop()        the wait was given up: the frames end from the leaf outwards, up to the next catching await
+//   stop()        the wait was given up: the frames end from the leaf outwards, up to the next
+//                 catching await
 // Exactly one of complete() and stop() follows each begin_wait().
 //
 // Threads: all members on the home core only, except complete_from_any_thread().
@@ -29,11 +31,12 @@ struct task_await;
 /// The part of a task's promise that does not depend on its type. At offset 0 of each promise.
 struct promise_base {
   task_await* awaited_by = nullptr;  ///< nullptr: the outermost task of its root
-  root* owner = nullptr;             ///< set when the task starts
+  root* owner = nullptr;  ///< set when the task starts
   std::exception_ptr error;
 
   [[nodiscard]] static promise_base& of(std::coroutine_handle<> task) noexcept {
-    // A promise of default alignment always stands at the same distance from the frame; task<T> asserts it.
+    // A promise of default alignment always stands at the same distance from the frame; task<T>
+    // asserts it.
     return std::coroutine_handle<promise_base>::from_address(task.address()).promise();
   }
 };
@@ -42,16 +45,19 @@ struct promise_base {
 struct task_await {
   std::coroutine_handle<> child;  ///< owned; nullptr after the child was stopped
   std::coroutine_handle<> parent;
-  bool catches_stop = false;      ///< stopping ends here: the parent goes on
+  bool catches_stop = false;  ///< stopping ends here: the parent goes on
 };
 
 using child_visitor = void (*)(void* context, root& child);
 
 /// What a leaf can wait on; one constant per kind of wait.
 struct wait_kind {
-  const char* name;                                    ///< for the report of waiting tasks: "sleep", "recv"
-  void (*cancel)(root& waiter, void* what) noexcept;   ///< leads to complete() or stop(), now or later
-  void (*visit)(void* what, child_visitor, void* context) = nullptr;  ///< the roots that this wait is for
+  /// for the report of waiting tasks: "sleep", "recv"
+  const char* name;
+  /// leads to complete() or stop(), now or later
+  void (*cancel)(root& waiter, void* what) noexcept;
+  /// the roots that this wait is for
+  void (*visit)(void* what, child_visitor, void* context) = nullptr;
 };
 
 /// Owns roots and is told of their end.
@@ -85,8 +91,10 @@ class root : public mail {
 
   // --- waiting ---
 
-  /// The leaf suspends. False: this root is cancelled, the wait has already become a stop; do not start anything.
-  [[nodiscard]] bool begin_wait(std::coroutine_handle<> leaf, void* what, const wait_kind& kind) noexcept {
+  /// The leaf suspends. False: this root is cancelled, the wait has already become a stop; do not
+  /// start anything.
+  [[nodiscard]] bool begin_wait(std::coroutine_handle<> leaf, void* what,
+                                const wait_kind& kind) noexcept {
     leaf_ = leaf;
     if (cancelled_) {
       stop();
@@ -97,7 +105,8 @@ class root : public mail {
     return true;
   }
   /// The same for a wait that also has to happen in a cancelled task (shield).
-  void begin_shielded_wait(std::coroutine_handle<> leaf, void* what, const wait_kind& kind) noexcept {
+  void begin_shielded_wait(std::coroutine_handle<> leaf, void* what,
+                           const wait_kind& kind) noexcept {
     leaf_ = leaf;
     what_ = what;
     kind_ = &kind;
@@ -143,9 +152,10 @@ class root : public mail {
     if (kind_ != nullptr && kind_->visit != nullptr) kind_->visit(what_, visitor, context);
   }
 
-  std::int32_t op_result = 0;     ///< of the last I/O operation: bytes or -errno
-  std::uint32_t op_flags = 0;     ///< of the last I/O operation: the driver's
-  std::source_location site;      ///< where a scope was told to spawn it; line 0 for the branches of an await
+  std::int32_t op_result = 0;  ///< of the last I/O operation: bytes or -errno
+  std::uint32_t op_flags = 0;  ///< of the last I/O operation: the driver's
+  /// where a scope was told to spawn it; line 0 for the branches of an await
+  std::source_location site;
 
  private:
   void unwind() noexcept;
@@ -154,7 +164,7 @@ class root : public mail {
   joiner* owner_ = nullptr;
   std::coroutine_handle<> outermost_;
   std::coroutine_handle<> leaf_;
-  void* what_ = nullptr;             // the awaiter that the leaf is suspended on
+  void* what_ = nullptr;  // the awaiter that the leaf is suspended on
   const wait_kind* kind_ = nullptr;  // nullptr: running, ready or ended
   bool cancelled_ = false;
   bool stopping_ = false;

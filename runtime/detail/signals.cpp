@@ -24,7 +24,7 @@ signal_wait::signal_wait(bool handle) noexcept {
 void signal_wait::take(int number, struct sigaction& before) noexcept {
   ::sigaction(number, nullptr, &before);
   if (before.sa_handler == SIG_IGN) return;  // nohup and the like
-  struct sigaction mine {};
+  struct sigaction mine{};
   mine.sa_handler = &signal_wait::on_signal;
   mine.sa_flags = SA_RESTART;
   ::sigaction(number, &mine, nullptr);

@@ -1,5 +1,6 @@
 #pragma once
-// signal_wait: the thread that called run() waits here for the end of main, for SIGINT or SIGTERM, or for a time.
+// signal_wait: the thread that called run() waits here for the end of main, for SIGINT or SIGTERM,
+// or for a time.
 
 #include <semaphore.h>
 
@@ -13,7 +14,8 @@ class signal_wait {
  public:
   enum outcome { ended, signalled, timed_out };
 
-  /// With `handle`: takes SIGINT and SIGTERM over until the destructor; one such object at a time, others take nothing.
+  /// With `handle`: takes SIGINT and SIGTERM over until the destructor; one such object at a time,
+  /// others take nothing.
   explicit signal_wait(bool handle) noexcept;
   signal_wait(const signal_wait&) = delete;
   signal_wait& operator=(const signal_wait&) = delete;
@@ -30,12 +32,12 @@ class signal_wait {
   static void on_signal(int number) noexcept;
   void take(int number, struct sigaction& before) noexcept;
 
-  sem_t rung_;                            // once per signal and once for the end
-  std::atomic<bool> ended_{false};        // S1: written by the core before it rings
-  std::atomic<int> last_signal_{0};       // written by the handler before it rings
+  sem_t rung_;  // once per signal and once for the end
+  std::atomic<bool> ended_{false};  // S1: written by the core before it rings
+  std::atomic<int> last_signal_{0};  // written by the handler before it rings
   bool handling_ = false;
-  struct sigaction int_before_ {};
-  struct sigaction term_before_ {};
+  struct sigaction int_before_{};
+  struct sigaction term_before_{};
 };
 
 }  // namespace corespun::detail

@@ -24,7 +24,8 @@ all_signals_blocked::~all_signals_blocked() {
 }
 
 std::vector<unsigned> usable_cpus() {
-  // The mask may be wider than cpu_set_t on very large machines; the kernel then answers EINVAL, and one core is used.
+  // The mask may be wider than cpu_set_t on very large machines; the kernel then answers EINVAL,
+  // and one core is used.
   cpu_set_t set;
   std::vector<unsigned> cpus;
   if (sched_getaffinity(0, sizeof set, &set) == 0) {

@@ -6,7 +6,8 @@
 
 namespace corespun::detail {
 
-/// Blocks all signals of this thread while it lives; a thread made meanwhile inherits that for good.
+/// Blocks all signals of this thread while it lives; a thread made meanwhile inherits that for
+/// good.
 class all_signals_blocked {
  public:
   all_signals_blocked() noexcept;

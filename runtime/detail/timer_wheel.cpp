@@ -23,8 +23,10 @@ timer_wheel::timer_wheel() noexcept {
 
 void timer_wheel::arm(timer& t, clock::time_point deadline) noexcept {
   const clock::duration since = std::max(deadline.time_since_epoch(), clock::duration::zero());
-  const std::uint64_t rounded_up = ticks(since) + (since % tick_length == clock::duration::zero() ? 0 : 1);
-  const std::uint64_t last = ticks(clock::duration::max());  // rounding up would pass the end of time
+  const std::uint64_t rounded_up =
+      ticks(since) + (since % tick_length == clock::duration::zero() ? 0 : 1);
+  // rounding up would pass the end of time
+  const std::uint64_t last = ticks(clock::duration::max());
   t.tick = std::max(std::min(rounded_up, last), current_ + 1);
   insert(t);
 }
@@ -45,7 +47,8 @@ void timer_wheel::cancel(timer& t) noexcept {
   if (!t.armed()) return;
   timer_link* const before = t.prev;
   unlink(t);
-  // The last of a slot: its neighbour was the head, which tells the slot. (A list being fired has a head elsewhere.)
+  // The last of a slot: its neighbour was the head, which tells the slot. (A list being fired has a
+  // head elsewhere.)
   if (before->next == before && before >= heads_.data() && before < heads_.data() + heads_.size()) {
     const auto index = static_cast<std::size_t>(before - heads_.data());
     occupied_[index / slots] &= ~(std::uint64_t{1} << (index % slots));

@@ -1,10 +1,12 @@
 #pragma once
-// timer_wheel: the timers of one core. Arm and cancel are O(1) and allocate nothing: a timer is embedded in what waits.
+// timer_wheel: the timers of one core. Arm and cancel are O(1) and allocate nothing: a timer is
+// embedded in what waits.
 //
-// Method: hierarchical timing wheels (Varghese and Lauck, 1987). A tick is 50 us, as coarse as the kernel's own timer
-// slack; a deadline is rounded up to a tick, so a timer is never early. Level l has 64 slots of 64^l ticks; a timer lies on
-// the level of the highest base-64 digit in which its tick differs from the current tick, and moves down when that digit
-// comes. Eight levels cover every time_point.
+// Method: hierarchical timing wheels (Varghese and Lauck, 1987). A tick is 50 us, as coarse as the
+// kernel's own timer slack; a deadline is rounded up to a tick, so a timer is never early. Level l
+// has 64 slots of 64^l ticks; a timer lies on the level of the highest base-64 digit in which its
+// tick differs from the current tick, and moves down when that digit comes. Eight levels cover
+// every time_point.
 //
 // Threads: the core only.
 
@@ -24,7 +26,8 @@ struct timer_link {
 
 struct timer : timer_link {
   std::uint64_t tick = 0;
-  void (*fire)(timer&) noexcept = nullptr;  ///< called once, already disarmed; may arm and cancel any timer
+  /// called once, already disarmed; may arm and cancel any timer
+  void (*fire)(timer&) noexcept = nullptr;
 
   [[nodiscard]] bool armed() const noexcept { return prev != nullptr; }
 };
