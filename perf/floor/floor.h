@@ -89,18 +89,10 @@ static inline void parse_options(struct options* o, int argc, char** argv) {
   int at = 0;
   for (int c; (c = getopt_long(argc, argv, "", known, &at)) != -1;) {
     switch (c) {
-      case 'h':
-        o->host = optarg;
-        break;
-      case 'p':
-        o->port = parse_number(o, known[at].name, optarg, 0, 65535);
-        break;
-      case 'c':
-        o->cpu = (int)parse_number(o, known[at].name, optarg, 0, CPU_SETSIZE - 1);
-        break;
-      case 's':
-        o->buffer_bytes = parse_number(o, known[at].name, optarg, 1, 1u << 26);
-        break;
+      case 'h': o->host = optarg; break;
+      case 'p': o->port = parse_number(o, known[at].name, optarg, 0, 65535); break;
+      case 'c': o->cpu = (int)parse_number(o, known[at].name, optarg, 0, CPU_SETSIZE - 1); break;
+      case 's': o->buffer_bytes = parse_number(o, known[at].name, optarg, 1, 1u << 26); break;
       case 'b':
         o->buffers = parse_number(o, known[at].name, optarg, 1, 32768);
         if (o->buffers & (o->buffers - 1)) {
@@ -108,9 +100,7 @@ static inline void parse_options(struct options* o, int argc, char** argv) {
           exit(1);
         }
         break;
-      case 'S':
-        o->stats = true;
-        break;
+      case 'S': o->stats = true; break;
       default: {
         const bool asked = strcmp(argv[optind - 1], "--help") == 0;
         print_help(o, asked ? stdout : stderr);

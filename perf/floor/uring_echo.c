@@ -318,20 +318,11 @@ int main(int argc, char** argv) {
     io_uring_for_each_cqe(&ring, head, cqe) {
       const int fd = (int)(cqe->user_data >> 8);
       switch ((enum op)(cqe->user_data & 255)) {
-        case op_receive:
-          on_receive(fd, cqe->res, cqe->flags);
-          break;
-        case op_send:
-          on_send(fd, cqe->res);
-          break;
-        case op_accept:
-          on_accept(cqe->res, cqe->flags & IORING_CQE_F_MORE);
-          break;
-        case op_signal:
-          stop = true;
-          break;
-        case op_ignored:
-          break;
+        case op_receive: on_receive(fd, cqe->res, cqe->flags); break;
+        case op_send: on_send(fd, cqe->res); break;
+        case op_accept: on_accept(cqe->res, cqe->flags & IORING_CQE_F_MORE); break;
+        case op_signal: stop = true; break;
+        case op_ignored: break;
       }
       ++seen;
     }

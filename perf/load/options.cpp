@@ -146,56 +146,23 @@ options parse_options(int argc, char** argv) {
   for (int c; (c = getopt_long(argc, argv, "", known, &at)) != -1;) {
     const char* name = known[at].name;
     switch (c) {
-      case 'h':
-        o.host = optarg;
-        break;
-      case 'p':
-        o.port = number<std::uint16_t>(name, optarg, 1, 65535);
-        break;
-      case 'a':
-        o.addresses = number(name, optarg, 1u, most_addresses);
-        break;
-      case 'c':
-        o.connections = number(name, optarg, 1u, many);
-        break;
-      case 'P':
-        o.processes = number(name, optarg, 1u, most_processes);
-        break;
-      case 'C':
-        o.connecting = number(name, optarg, 1u, many);
-        break;
-      case 's':
-        o.size_bytes = number<std::uint64_t>(name, optarg, 1, 1u << 30);
-        break;
-      case 'd':
-        o.pipeline = number(name, optarg, 1u, 4096u);
-        break;
-      case 'A':
-        o.active_percent = number(name, optarg, 0u, 100u);
-        break;
-      case 'w':
-        o.warm_up = seconds(number(name, optarg, 0.0, hour));
-        break;
-      case 'S':
-        o.measured = seconds(number(name, optarg, 0.01, hour));
-        break;
-      case 't':
-        o.timeout = seconds(number(name, optarg, 0.01, hour));
-        break;
-      case 'u':
-        o.cpus = cpu_list(name, optarg);
-        break;
-      case 'v':
-        o.server = number<pid_t>(name, optarg, 1, std::numeric_limits<pid_t>::max());
-        break;
-      case 'j':
-        o.json = true;
-        break;
-      case 'H':
-        std::fputs(help, stdout);
-        std::exit(0);
-      default:
-        die("the options cannot be read", "see --help");
+      case 'h': o.host = optarg; break;
+      case 'p': o.port = number<std::uint16_t>(name, optarg, 1, 65535); break;
+      case 'a': o.addresses = number(name, optarg, 1u, most_addresses); break;
+      case 'c': o.connections = number(name, optarg, 1u, many); break;
+      case 'P': o.processes = number(name, optarg, 1u, most_processes); break;
+      case 'C': o.connecting = number(name, optarg, 1u, many); break;
+      case 's': o.size_bytes = number<std::uint64_t>(name, optarg, 1, 1u << 30); break;
+      case 'd': o.pipeline = number(name, optarg, 1u, 4096u); break;
+      case 'A': o.active_percent = number(name, optarg, 0u, 100u); break;
+      case 'w': o.warm_up = seconds(number(name, optarg, 0.0, hour)); break;
+      case 'S': o.measured = seconds(number(name, optarg, 0.01, hour)); break;
+      case 't': o.timeout = seconds(number(name, optarg, 0.01, hour)); break;
+      case 'u': o.cpus = cpu_list(name, optarg); break;
+      case 'v': o.server = number<pid_t>(name, optarg, 1, std::numeric_limits<pid_t>::max()); break;
+      case 'j': o.json = true; break;
+      case 'H': std::fputs(help, stdout); std::exit(0);
+      default: die("the options cannot be read", "see --help");
     }
   }
   if (optind < argc) die("'" + std::string(argv[optind]) + "' is not an option", "see --help");

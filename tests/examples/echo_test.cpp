@@ -1,4 +1,5 @@
-// The echo example as a program: its options, its end under load, and the tools of others as clients.
+// The echo example as a program: its options, its end under load, and the tools of others as
+// clients.
 
 #include <gtest/gtest.h>
 
@@ -37,7 +38,8 @@ TEST(echo, sends_back_what_it_gets_on_many_connections_at_once) {
   std::vector<client> clients;
   for (int i = 0; i < 50; ++i) clients.emplace_back(echo.at());
   for (int round = 0; round < 3; ++round) {
-    for (std::size_t i = 0; i < clients.size(); ++i) clients[i].say("message " + std::to_string(100 + i));
+    for (std::size_t i = 0; i < clients.size(); ++i)
+      clients[i].say("message " + std::to_string(100 + i));
     for (std::size_t i = 0; i < clients.size(); ++i) {
       EXPECT_EQ(clients[i].hear(11), "message " + std::to_string(100 + i));
     }
@@ -103,7 +105,9 @@ TEST(echo, a_port_in_use_is_an_error_that_says_so) {
   server first("echo");
   const ending second = run_echo({"--port", first.port()});
   EXPECT_EQ(second.code, 1);
-  EXPECT_NE(second.err.find("bind 127.0.0.1:" + first.port() + " failed: EADDRINUSE"), second.err.npos) << second.err;
+  EXPECT_NE(second.err.find("bind 127.0.0.1:" + first.port() + " failed: EADDRINUSE"),
+            second.err.npos)
+      << second.err;
   EXPECT_NE(second.err.find("choose another port"), second.err.npos) << second.err;
   first.end();
 }
@@ -124,7 +128,8 @@ TEST(echo, stats_count_what_happened_as_json) {
   echo.send(SIGTERM);
   const std::string json = echo.read_line();
   EXPECT_TRUE(json.starts_with("{\"requests\":3,\"connections\":3,\"syscalls\":")) << json;
-  EXPECT_TRUE(json.ends_with(on_uring() ? "\"driver\":\"uring\"}" : "\"driver\":\"epoll\"}")) << json;
+  EXPECT_TRUE(json.ends_with(on_uring() ? "\"driver\":\"uring\"}" : "\"driver\":\"epoll\"}"))
+      << json;
   EXPECT_EQ(echo.wait(), 0);
 }
 
@@ -177,7 +182,8 @@ class foreign_client : public testing::TestWithParam<tool> {};
 INSTANTIATE_TEST_SUITE_P(echo, foreign_client,
                          testing::Values(tool{"nc", "nc -N 127.0.0.1 PORT"},
                                          tool{"socat", "socat -t 30 - TCP:127.0.0.1:PORT"},
-                                         tool{"curl", "curl -sS --max-time 30 telnet://127.0.0.1:PORT"}),
+                                         tool{"curl",
+                                              "curl -sS --max-time 30 telnet://127.0.0.1:PORT"}),
                          [](const auto& p) { return p.param.name; });
 
 TEST_P(foreign_client, gets_its_lines_back) {

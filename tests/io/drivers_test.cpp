@@ -129,8 +129,8 @@ TEST(drivers_death, asking_outside_of_a_core_aborts_and_says_so) {
 
 // --- where io_uring is refused ---
 //
-// The child is this very test, started anew under strace, which lets system calls fail. It runs the test
-// below, which is disabled so that nobody else does.
+// The child is this very test, started anew under strace, which lets system calls fail. It runs the
+// test below, which is disabled so that nobody else does.
 
 TEST(child, DISABLED_echoes_through_a_pipe_and_tells_its_driver) {
   run_with(io_cores(2), [](scope& s) -> task<> {
@@ -177,17 +177,18 @@ class refused_ring : public testing::TestWithParam<std::string> {
     return all.substr(at, all.find(':', at) - at);
   }
 };
-INSTANTIATE_TEST_SUITE_P(drivers, refused_ring,
-                         testing::Values("io_uring_setup:error=EPERM", "io_uring_setup:error=ENOSYS",
-                                         "io_uring_setup:error=ENOMEM", "io_uring_setup:error=EOPNOTSUPP",
-                                         "io_uring_setup:error=EINVAL", "io_uring_setup:error=EMFILE",
-                                         "io_uring_enter:error=EPERM", "io_uring_enter:error=EACCES",
-                                         "io_uring_enter:error=EINVAL"),
-                         [](const auto& p) {
-                           std::string name = p.param;
-                           for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    drivers, refused_ring,
+    testing::Values("io_uring_setup:error=EPERM", "io_uring_setup:error=ENOSYS",
+                    "io_uring_setup:error=ENOMEM", "io_uring_setup:error=EOPNOTSUPP",
+                    "io_uring_setup:error=EINVAL", "io_uring_setup:error=EMFILE",
+                    "io_uring_enter:error=EPERM", "io_uring_enter:error=EACCES",
+                    "io_uring_enter:error=EINVAL"),
+    [](const auto& p) {
+      std::string name = p.param;
+      for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+      return name;
+    });
 
 TEST_P(refused_ring, falls_to_epoll_works_and_says_why_once) {
   const ending e = child_where(GetParam(), "auto");

@@ -88,8 +88,8 @@ TEST(cancelled_write_all, has_written_a_prefix_and_nothing_comes_after) {
   });
 }
 
-// Bytes are there, and the cancel comes a few turns before or after the kernel says so: either the task
-// gets them, or they stay.
+// Bytes are there, and the cancel comes a few turns before or after the kernel says so: either the
+// task gets them, or they stay.
 TEST(cancelled_read, takes_the_bytes_or_leaves_them_in_each_order_of_events) {
   run_io([](scope& s) -> task<> {
     for (int turns = 0; turns < 8; ++turns) {
@@ -145,14 +145,16 @@ TEST(cancelled_read, loses_no_byte_in_a_race_with_deadlines) {
     std::size_t stopped = 0;
     for (unsigned round = 0;; ++round) {
       guarded_page page;
-      const auto n = co_await with_timeout(std::chrono::microseconds(round % 60), w.one.read_some(page.bytes()));
+      const auto n = co_await with_timeout(std::chrono::microseconds(round % 60),
+                                           w.one.read_some(page.bytes()));
       if (!n) {
         EXPECT_EQ(n.error(), errc::timed_out);
         ++stopped;
         continue;
       }
       if (*n == 0) break;
-      got.insert(got.end(), page.bytes().begin(), page.bytes().begin() + static_cast<std::ptrdiff_t>(*n));
+      got.insert(got.end(), page.bytes().begin(),
+                 page.bytes().begin() + static_cast<std::ptrdiff_t>(*n));
     }
     EXPECT_TRUE(got == bytes) << got.size() << " bytes after " << stopped << " deadlines";
     EXPECT_GT(stopped, 0u);
@@ -176,8 +178,10 @@ TEST(cancelled_write, writes_no_byte_twice_and_skips_none_in_a_race_with_deadlin
     auto reader = s.spawn(read, std::move(w.two));
     std::size_t at = 0;
     for (unsigned round = 0; at < bytes.size(); ++round) {
-      const auto rest = std::span(bytes).subspan(at, std::min<std::size_t>(3'000, bytes.size() - at));
-      const auto n = co_await with_timeout(std::chrono::microseconds(round % 60), w.one.write_some(rest));
+      const auto rest =
+          std::span(bytes).subspan(at, std::min<std::size_t>(3'000, bytes.size() - at));
+      const auto n =
+          co_await with_timeout(std::chrono::microseconds(round % 60), w.one.write_some(rest));
       if (n) {
         at += *n;
       } else {

@@ -215,9 +215,8 @@ TEST(fd_death, use_on_another_core_aborts_and_says_so) {
                            [](scope& s) -> task<> {
                              raw_pair ends = socket_pair();
                              fd ours = adopted(std::move(ends.one));
-                             (void)s.spawn_on(1, [&ours]() -> task<> {
-                               (void)co_await read_one(ours);
-                             });
+                             (void)s.spawn_on(
+                                 1, [&ours]() -> task<> { (void)co_await read_one(ours); });
                              co_await sleep_for(1h);
                            }),
                "another core than the one that opened it");

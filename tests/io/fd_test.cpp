@@ -122,7 +122,8 @@ TEST(fd, reading_and_writing_nothing_does_not_wait) {
   });
 }
 
-// More than all buffers hold, in both directions at once: each side has to wait for the other often.
+// More than all buffers hold, in both directions at once: each side has to wait for the other
+// often.
 TEST(fd, large_transfers_in_both_directions_at_once_arrive_byte_by_byte) {
   run_io([](scope& s) -> task<> {
     raw_pair ends = socket_pair();
@@ -151,8 +152,8 @@ TEST(fd, large_transfers_in_both_directions_at_once_arrive_byte_by_byte) {
 
 TEST(fd, writing_to_a_pipe_without_reader_is_an_error_and_no_signal) {
   run_io([]() -> task<> {
-    struct sigaction before {};
-    struct sigaction fatal {};
+    struct sigaction before{};
+    struct sigaction fatal{};
     fatal.sa_handler = SIG_IGN;  // a write(2) has no MSG_NOSIGNAL; the host decides about pipes
     sys(::sigaction(SIGPIPE, &fatal, &before), "sigaction");
     raw_pair ends = pipe_pair();

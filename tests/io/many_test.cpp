@@ -44,7 +44,9 @@ TEST(many_operations, ten_thousand_at_once_all_end_with_their_own_byte) {
         const std::array bytes{b};
         need(co_await to.write_all(bytes));
       };
-      const auto mark = [](std::size_t i, unsigned end) { return static_cast<std::byte>(2 * i + end); };
+      const auto mark = [](std::size_t i, unsigned end) {
+        return static_cast<std::byte>(2 * i + end);
+      };
       for (std::size_t i = 0; i < all.size(); ++i) {
         (void)s.spawn(read, std::ref(all[i].one), mark(i, 1));
         (void)s.spawn(read, std::ref(all[i].two), mark(i, 0));
@@ -79,8 +81,8 @@ TEST(many_operations, thousands_are_cancelled_at_once_and_all_of_them_end) {
   });
 }
 
-// The same number of operations ends as begins, in one turn of the loop, for each number that a small
-// ring may have trouble with. What begins stays idle: only the cancels keep the loop going.
+// The same number of operations ends as begins, in one turn of the loop, for each number that a
+// small ring may have trouble with. What begins stays idle: only the cancels keep the loop going.
 TEST(many_operations, cancels_find_their_way_past_operations_that_begin) {
   io_options tiny;
   tiny.ring_entries = 2;

@@ -17,9 +17,11 @@ using namespace std::string_view_literals;
 
 class good_address : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(address, good_address,
-                         testing::Values("127.0.0.1:80", "0.0.0.0:0", "255.255.255.255:65535", "[::1]:80",
-                                         "[::]:0", "[2001:db8::1]:443", "[::ffff:1.2.3.4]:1", "[fe80::1%lo]:80",
-                                         "unix:/tmp/socket", "unix:relative", "unix:@abstract", "unix:@a@b:c"));
+                         testing::Values("127.0.0.1:80", "0.0.0.0:0", "255.255.255.255:65535",
+                                         "[::1]:80", "[::]:0", "[2001:db8::1]:443",
+                                         "[::ffff:1.2.3.4]:1", "[fe80::1%lo]:80",
+                                         "unix:/tmp/socket", "unix:relative", "unix:@abstract",
+                                         "unix:@a@b:c"));
 
 TEST_P(good_address, prints_as_it_was_written) {
   const result<address> a = address::parse(GetParam());
@@ -44,13 +46,39 @@ TEST(address, takes_the_longest_unix_path_that_the_kernel_takes) {
   EXPECT_EQ(longest_abstract->to_string(), "unix:@" + path.substr(1));
 }
 
-constexpr std::string_view bad_texts[] = {
-    "",           "80",           ":80",         "127.0.0.1",      "127.0.0.1:",      "127.0.0.1:x",
-    "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:+1", "127.0.0.1: 80", "127.0.0.1:80 ", " 127.0.0.1:80",
-    "127.0.0.1:80x", "127.1:80",   "256.0.0.1:80", "localhost:80",   "::1:80",          "[::1]",
-    "[::1]80",    "[::1:80",      "[]:80",       "[::1%]:80",      "[::1%nosuchzone]:80", "[127.0.0.1]:80",
-    "[[::1]]:80", "unix:",        "unix:@",      "unix",           "127.0.0.1\0x:80"sv,  "[::1\0x]:80"sv,
-    "[fe80::1%lo\0x]:80"sv, "127.0.0.1:80\0"sv, "unix:/a\0b"sv};
+constexpr std::string_view bad_texts[] = {"",
+                                          "80",
+                                          ":80",
+                                          "127.0.0.1",
+                                          "127.0.0.1:",
+                                          "127.0.0.1:x",
+                                          "127.0.0.1:65536",
+                                          "127.0.0.1:-1",
+                                          "127.0.0.1:+1",
+                                          "127.0.0.1: 80",
+                                          "127.0.0.1:80 ",
+                                          " 127.0.0.1:80",
+                                          "127.0.0.1:80x",
+                                          "127.1:80",
+                                          "256.0.0.1:80",
+                                          "localhost:80",
+                                          "::1:80",
+                                          "[::1]",
+                                          "[::1]80",
+                                          "[::1:80",
+                                          "[]:80",
+                                          "[::1%]:80",
+                                          "[::1%nosuchzone]:80",
+                                          "[127.0.0.1]:80",
+                                          "[[::1]]:80",
+                                          "unix:",
+                                          "unix:@",
+                                          "unix",
+                                          "127.0.0.1\0x:80"sv,
+                                          "[::1\0x]:80"sv,
+                                          "[fe80::1%lo\0x]:80"sv,
+                                          "127.0.0.1:80\0"sv,
+                                          "unix:/a\0b"sv};
 
 class bad_address : public testing::TestWithParam<std::string_view> {};
 INSTANTIATE_TEST_SUITE_P(address, bad_address, testing::ValuesIn(bad_texts));
@@ -94,7 +122,8 @@ TEST(address, differs_where_host_port_or_kind_differ) {
 TEST(address, of_an_unnamed_unix_socket_prints_without_a_path) {
   sockaddr_un unnamed{};
   unnamed.sun_family = AF_UNIX;
-  const auto a = address::from_native(reinterpret_cast<const sockaddr*>(&unnamed), offsetof(sockaddr_un, sun_path));
+  const auto a = address::from_native(reinterpret_cast<const sockaddr*>(&unnamed),
+                                      offsetof(sockaddr_un, sun_path));
   EXPECT_EQ(a.to_string(), "unix:");
 }
 

@@ -1,10 +1,10 @@
 // What a connection and a request may cost: system calls, heap, memory while idle. The numbers are
-// contracts of docs and design; they leave room for the machine, but not for a second system call or a
-// buffer per connection. Not under sanitizers, which have a heap of their own.
+// contracts of docs and design; they leave room for the machine, but not for a second system call
+// or a buffer per connection. Not under sanitizers, which have a heap of their own.
 
-#include <corespun/runtime/deadline.hpp>
 #include <corespun/net/connect.hpp>
 #include <corespun/net/stream.hpp>
+#include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/detail/frame.hpp>
 #include <corespun/runtime/scope.hpp>
 
@@ -95,9 +95,11 @@ TEST(budget, a_request_with_a_deadline_takes_nothing_from_the_heap_either) {
     tcp_stream client = stream_on(std::move(ends.two));
     auto body = [&](scope& s) -> task<> {
       (void)s.spawn(echo, stream_on(std::move(ends.one)));
-      for (int i = 0; i < 100; ++i) need(co_await with_timeout(std::chrono::seconds(30), request(client)));
+      for (int i = 0; i < 100; ++i)
+        need(co_await with_timeout(std::chrono::seconds(30), request(client)));
       const std::size_t before = heap_blocks();
-      for (int i = 0; i < 1'000; ++i) need(co_await with_timeout(std::chrono::seconds(30), request(client)));
+      for (int i = 0; i < 1'000; ++i)
+        need(co_await with_timeout(std::chrono::seconds(30), request(client)));
       EXPECT_EQ(heap_blocks() - before, 0u);
       s.cancel();
     };
@@ -106,7 +108,8 @@ TEST(budget, a_request_with_a_deadline_takes_nothing_from_the_heap_either) {
 }
 
 // A core that is busy makes one system call per turn of its loop, for all connections together. The
-// clients run on another core; all requests of a round are on their way before the first is answered.
+// clients run on another core; all requests of a round are on their way before the first is
+// answered.
 TEST(budget, a_thousand_busy_connections_cost_a_fifth_of_a_system_call_per_request) {
   if (!on_uring()) GTEST_SKIP() << "epoll makes a system call per operation";
   if (lane_io().ring_entries < 1024) GTEST_SKIP() << "small rings enter the kernel often";

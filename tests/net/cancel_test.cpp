@@ -76,11 +76,31 @@ task<> with_page(Awaitable (*begin)(silence&, std::span<std::byte>), silence& s)
 }
 
 const operation operations[] = {
-    {"read_some", [](silence& s) { return with_page(+[](silence& in, std::span<std::byte> b) { return in.idle.read_some(b); }, s); }},
-    {"read_exactly", [](silence& s) { return with_page(+[](silence& in, std::span<std::byte> b) { return in.idle.read_exactly(b); }, s); }},
-    {"read_from_a_pipe", [](silence& s) { return with_page(+[](silence& in, std::span<std::byte> b) { return in.pipe.read_some(b); }, s); }},
-    {"write_some", [](silence& s) { return with_page(+[](silence& in, std::span<std::byte> b) { return in.full.write_some(b); }, s); }},
-    {"write_all", [](silence& s) { return with_page(+[](silence& in, std::span<std::byte> b) { return in.full.write_all(b); }, s); }},
+    {"read_some",
+     [](silence& s) {
+       return with_page(
+           +[](silence& in, std::span<std::byte> b) { return in.idle.read_some(b); }, s);
+     }},
+    {"read_exactly",
+     [](silence& s) {
+       return with_page(
+           +[](silence& in, std::span<std::byte> b) { return in.idle.read_exactly(b); }, s);
+     }},
+    {"read_from_a_pipe",
+     [](silence& s) {
+       return with_page(
+           +[](silence& in, std::span<std::byte> b) { return in.pipe.read_some(b); }, s);
+     }},
+    {"write_some",
+     [](silence& s) {
+       return with_page(
+           +[](silence& in, std::span<std::byte> b) { return in.full.write_some(b); }, s);
+     }},
+    {"write_all",
+     [](silence& s) {
+       return with_page(
+           +[](silence& in, std::span<std::byte> b) { return in.full.write_all(b); }, s);
+     }},
     {"write_parts",
      [](silence& s) -> task<> {
        const guarded_page page;
@@ -90,10 +110,17 @@ const operation operations[] = {
     {"recv", [](silence& s) -> task<> { const auto data = co_await s.idle.recv(); }},
     {"multishot_recv", [](silence& s) -> task<> { const auto data = co_await s.many.recv(); }},
     {"accept", [](silence& s) -> task<> { const auto stream = co_await s.listener.accept(); }},
-    {"multishot_accept", [](silence& s) -> task<> { const auto stream = co_await s.many_listener.accept(); }},
+    {"multishot_accept",
+     [](silence& s) -> task<> { const auto stream = co_await s.many_listener.accept(); }},
     {"connect", [](silence& s) -> task<> { const auto stream = co_await connect(s.deaf.at()); }},
-    {"readable", [](silence& s) -> task<> { [[maybe_unused]] const auto ready = co_await readable(s.foreign.one.get()); }},
-    {"writable", [](silence& s) -> task<> { [[maybe_unused]] const auto ready = co_await writable(s.foreign.one.get()); }},
+    {"readable",
+     [](silence& s) -> task<> {
+       [[maybe_unused]] const auto ready = co_await readable(s.foreign.one.get());
+     }},
+    {"writable",
+     [](silence& s) -> task<> {
+       [[maybe_unused]] const auto ready = co_await writable(s.foreign.one.get());
+     }},
 };
 
 class cancel : public testing::TestWithParam<operation> {
@@ -208,7 +235,8 @@ TEST_P(received, bytes_are_delivered_or_stay_in_a_race_with_deadlines) {
     std::string got;
     std::size_t stopped = 0;
     for (unsigned round = 0;; ++round) {
-      const result<lease> data = co_await with_timeout(std::chrono::microseconds(round % 60), ours.recv());
+      const result<lease> data =
+          co_await with_timeout(std::chrono::microseconds(round % 60), ours.recv());
       if (!data) {
         EXPECT_EQ(data.error(), errc::timed_out);
         ++stopped;

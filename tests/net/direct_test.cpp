@@ -1,5 +1,5 @@
-// Direct descriptors: accepted connections that are slots of the ring, not descriptors of the process.
-// io_uring only; under epoll the option changes nothing.
+// Direct descriptors: accepted connections that are slots of the ring, not descriptors of the
+// process. io_uring only; under epoll the option changes nothing.
 
 #include <corespun/net/connect.hpp>
 #include <corespun/net/serve.hpp>
@@ -83,7 +83,8 @@ TEST_P(direct, operations_can_be_cancelled_and_closed) {
     const raw client = connected_to(listener.local_address());
     tcp_stream accepted = need(co_await listener.accept());
     for (int i = 0; i < 5; ++i) {
-      const auto nothing = co_await with_timeout(std::chrono::microseconds(100 * i), accepted.recv());
+      const auto nothing =
+          co_await with_timeout(std::chrono::microseconds(100 * i), accepted.recv());
       EXPECT_EQ(error_in(nothing), errc::timed_out);
     }
     need(co_await accepted.close());

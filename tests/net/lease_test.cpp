@@ -103,8 +103,8 @@ TEST(lease, closing_ends_a_recv_that_waits_for_a_buffer) {
   });
 }
 
-// Of two that wait, the first is cancelled in the moment in which it is given the buffer: the second
-// must get it.
+// Of two that wait, the first is cancelled in the moment in which it is given the buffer: the
+// second must get it.
 TEST(lease, a_buffer_that_a_cancelled_recv_does_not_take_goes_to_the_next) {
   run_io(io_cores(1, few_buffers()), []() -> task<> {
     for (int turns = 0; turns < 4; ++turns) {

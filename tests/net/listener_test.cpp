@@ -29,7 +29,8 @@ class folder {
  public:
   folder() {
     std::string name = (std::filesystem::temp_directory_path() / "corespun-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::system_error(errno, std::system_category(), "mkdtemp");
+    if (::mkdtemp(name.data()) == nullptr)
+      throw std::system_error(errno, std::system_category(), "mkdtemp");
     path_ = name;
   }
   folder(const folder&) = delete;
@@ -54,7 +55,8 @@ task<> expect_works(tcp_listener& listener) {
 
 class bindable : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(listener, bindable,
-                         testing::Values("127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "unix:@corespun-bindable"));
+                         testing::Values("127.0.0.1:0", "0.0.0.0:0", "[::1]:0",
+                                         "unix:@corespun-bindable"));
 
 TEST_P(bindable, accepts_connections) {
   run_io([]() -> task<> {
@@ -334,7 +336,8 @@ TEST_P(accepting, loses_no_connection_in_a_race_with_deadlines) {
     (void)s.spawn(connect_all, listener.local_address(), std::ref(clients));
     std::vector<tcp_stream> accepted;
     for (unsigned round = 0; accepted.size() < count; ++round) {
-      result<tcp_stream> r = co_await with_timeout(std::chrono::microseconds(round % 40), listener.accept());
+      result<tcp_stream> r =
+          co_await with_timeout(std::chrono::microseconds(round % 40), listener.accept());
       if (r) {
         accepted.push_back(std::move(*r));
       } else {

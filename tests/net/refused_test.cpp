@@ -154,7 +154,8 @@ TEST_P(refused, a_sleeping_core_can_be_woken_and_sleeps_again) {
 // Without these a ring cannot keep the promises: such a ring is not used at all.
 class needed : public testing::TestWithParam<refusal> {};
 INSTANTIATE_TEST_SUITE_P(operation, needed,
-                         testing::Values(refusal{"nop", IORING_OP_NOP}, refusal{"poll", IORING_OP_POLL_ADD},
+                         testing::Values(refusal{"nop", IORING_OP_NOP},
+                                         refusal{"poll", IORING_OP_POLL_ADD},
                                          refusal{"cancel", IORING_OP_ASYNC_CANCEL}),
                          [](const auto& p) { return std::string(p.param.name); });
 

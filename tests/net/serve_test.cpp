@@ -38,7 +38,8 @@ task<> serve_until_cancelled(tcp_listener listener, Handler handler, serve_limit
   need(ended);
 }
 template <typename Handler>
-task_handle<void> spawn_server(scope& s, tcp_listener listener, Handler handler, serve_limits limits = {}) {
+task_handle<void> spawn_server(scope& s, tcp_listener listener, Handler handler,
+                               serve_limits limits = {}) {
   return s.spawn(serve_until_cancelled<Handler>, std::move(listener), std::move(handler), limits);
 }
 
@@ -247,7 +248,8 @@ TEST(serve, pauses_without_descriptors_says_so_once_and_goes_on) {
       auto server = spawn_server(s, std::move(listener), echo);
       need(co_await readable(said.native()));
       text = said.take();
-      co_await sleep_for(40ms);  // it tries again meanwhile; if it does not, the test is only weaker
+      // it tries again meanwhile; if it does not, the test is only weaker
+      co_await sleep_for(40ms);
     }
     for (const raw& c : clients) {
       send_now(c, "hello");

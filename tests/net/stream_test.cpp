@@ -34,7 +34,9 @@ class stream : public testing::TestWithParam<receiving> {
   }
 };
 INSTANTIATE_TEST_SUITE_P(tcp, stream, testing::Values(receiving::one_shot, receiving::multishot),
-                         [](const auto& p) { return p.param == receiving::one_shot ? "one_shot" : "multishot"; });
+                         [](const auto& p) {
+                           return p.param == receiving::one_shot ? "one_shot" : "multishot";
+                         });
 
 TEST_P(stream, recv_leases_what_the_peer_sent_and_then_the_end) {
   run_io([]() -> task<> {

@@ -1,4 +1,5 @@
-// scope::on_exit: clean-up that may itself wait. It runs last, in reverse, come what may, but not for ever.
+// scope::on_exit: clean-up that may itself wait. It runs last, in reverse, come what may, but not
+// for ever.
 
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/sleep.hpp>

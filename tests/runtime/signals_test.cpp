@@ -1,5 +1,5 @@
-// handle_signals: SIGINT and SIGTERM end main in order, a second one ends the process, and what does
-// not end is named. Each test runs in a process of its own.
+// handle_signals: SIGINT and SIGTERM end main in order, a second one ends the process, and what
+// does not end is named. Each test runs in a process of its own.
 
 #include <corespun/runtime/as_result.hpp>
 #include <corespun/runtime/deadline.hpp>

@@ -151,7 +151,8 @@ TEST(timer_wheel, of_no_timers_has_no_deadline) {
   EXPECT_EQ(wheel.next_deadline(), clock::time_point::max());
 }
 
-// Each step of the loop a core runs: sleep until next_deadline, advance. It must end at each deadline.
+// Each step of the loop a core runs: sleep until next_deadline, advance. It must end at each
+// deadline.
 TEST(timer_wheel, next_deadline_leads_to_deadlines_of_every_distance_in_few_steps) {
   for (int exponent = 0; exponent < 63; ++exponent) {
     timer_wheel wheel;
@@ -223,7 +224,8 @@ TEST_P(model_test, agrees_with_a_sorted_map_over_250000_random_operations) {
         forget(&t);
         break;
       default: {
-        // Mostly small steps, so that all levels stay in use; sometimes exactly to the next deadline.
+        // Mostly small steps, so that all levels stay in use; sometimes exactly to the next
+        // deadline.
         const clock::time_point next = wheel.next_deadline();
         const bool jump = below(4) == 0 && next < start + 24h * 365 * 200;
         now = jump ? next : now + clock::duration(static_cast<std::int64_t>(below(1'000'000)));

@@ -1,4 +1,5 @@
-// when_all, when_any, when_all_settled: several at once; losers are cancelled and awaited, winners kept.
+// when_all, when_any, when_all_settled: several at once; losers are cancelled and awaited, winners
+// kept.
 
 #include <corespun/runtime/as_result.hpp>
 #include <corespun/runtime/deadline.hpp>

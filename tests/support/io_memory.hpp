@@ -1,7 +1,7 @@
 #pragma once
 // A buffer that lies on a page of its own. When it ends, or when it is forbidden, the page becomes
-// inaccessible: an operation that the kernel still carries out there fails with EFAULT, or takes bytes
-// that the next read then misses. The sanitizers do not see what the kernel writes.
+// inaccessible: an operation that the kernel still carries out there fails with EFAULT, or takes
+// bytes that the next read then misses. The sanitizers do not see what the kernel writes.
 
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,5 +1,6 @@
 #pragma once
-// The runtime of an I/O test: which driver and which rings the lane wants, and the balance at the end.
+// The runtime of an I/O test: which driver and which rings the lane wants, and the balance at the
+// end.
 //
 //   run_io([]() -> task<> { … });               // one core
 //   run_io(io_cores(2), [](scope& s) -> task<> { … });

@@ -1,7 +1,7 @@
 #pragma once
 // The other ends: descriptors that belong to the test itself and are used by plain system calls.
-// Those calls do not block the core for long: what they send fits into the kernel's buffers, and what
-// they receive has been sent.
+// Those calls do not block the core for long: what they send fits into the kernel's buffers, and
+// what they receive has been sent.
 
 #include <corespun/io/fd.hpp>
 #include <corespun/net/address.hpp>
