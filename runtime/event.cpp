@@ -19,6 +19,8 @@ void event_awaiter::begin() noexcept {
 }  // namespace detail
 
 event::~event() {
+  const std::lock_guard open_has_let_go(
+      mutex_);  // whoever saw is_open() may come before open() released it
   if (waiters_ != nullptr) {
     detail::caller_bug("an event is destroyed while tasks wait on it",
                        "end the scope that waits before the event");

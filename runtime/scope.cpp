@@ -33,6 +33,7 @@ void spawned::publish_end() noexcept {
 }
 
 void spawned::ask_to_cancel() noexcept {
+  if (has_ended()) return;  // the handle may have outlived the core
   if (core::current() == &home()) {
     cancel();
   } else if (!cancel_posted_.exchange(true, std::memory_order_relaxed)) {

@@ -253,6 +253,7 @@ file& io_driver::open_file(int fd, file::kind what, bool direct) {
   f.fd = fd;
   f.what = what;
   f.direct = direct;
+  if (direct) ++direct_in_use_;
   return f;
 }
 
@@ -305,6 +306,7 @@ void io_driver::close_if_idle(file& f) noexcept {
 
 void io_driver::closed(file& f, int result) noexcept {
   root* const closer = f.closer;
+  if (f.direct) --direct_in_use_;
   files_.give_back(f);
   if (closer == nullptr) return;
   closer->op_result = result;

@@ -127,6 +127,7 @@ class io_driver : public driver {
   slab<op> ops_;
   slab<file> files_;
   std::uint64_t system_calls_ = 0;
+  std::size_t direct_in_use_ = 0;  // slots of accepted connections
   std::uint32_t attempt_flags_ = 0;  // of the last attempt(): the buffer it filled
 
  private:

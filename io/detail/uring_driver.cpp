@@ -205,8 +205,19 @@ class uring_driver final : public io_driver {
 
   /// One no-op under the filters and limits of this process: what cannot do that is not used.
   void try_it() {
+    try_one([](io_uring_sqe* s) { io_uring_prep_nop(s); }, "io_uring no-op");
+    // Without these two an operation could neither be ended nor fall back.
+    try_one([](io_uring_sqe* s) { io_uring_prep_cancel64(s, wake_tag, 0); }, "io_uring cancel");
+    wake();
+    try_one([this](io_uring_sqe* s) { io_uring_prep_poll_add(s, ring_.bell, POLLIN); },
+            "io_uring poll");
+    (void)!::read(ring_.bell, &bell_count_, sizeof bell_count_);
+  }
+
+  template <typename Prepare>
+  void try_one(Prepare prepare, const char* what) {
     io_uring_sqe* const sqe = io_uring_get_sqe(&ring_.it);
-    io_uring_prep_nop(sqe);
+    prepare(sqe);
     sqe->user_data = ignore_tag;
     int n = 0;
     do {
@@ -216,7 +227,7 @@ class uring_driver final : public io_driver {
     io_uring_cqe* cqe = nullptr;
     if (io_uring_peek_cqe(&ring_.it, &cqe) != 0)
       fail(ENOSYS, "io_uring_enter (no completion came)");
-    if (cqe->res < 0) fail(-cqe->res, "io_uring no-op");
+    if (cqe->res < 0 && cqe->res != -ENOENT) fail(-cqe->res, what);  // there is nothing to cancel
     io_uring_cqe_seen(&ring_.it, cqe);
   }
 
@@ -383,6 +394,9 @@ class uring_driver final : public io_driver {
     const bool has_number = o.on == nullptr || !o.on->direct;
     // The kernel shuts down on a worker thread, which costs more than the call.
     if (o.code == op_code::shutdown && has_number) return attempt(o);
+    // The kernel would take the connection from the queue, find no slot and drop it.
+    const bool no_slot = accepts_direct() && direct_in_use_ >= options().direct_descriptors;
+    if (o.code == op_code::accept && no_slot) return -ENFILE;
     if (o.code == op_code::recv_lease && !selects_) o.by_readiness = true;
     if (o.by_readiness) {
       if (o.on != nullptr && o.on->what == file::kind::regular && o.code != op_code::close)

@@ -44,6 +44,7 @@ void signal_wait::on_signal(int number) noexcept {
   const int saved = errno;
   if (signal_wait* const self = handler.load(); self != nullptr) {
     self->last_signal_.store(number, std::memory_order_relaxed);
+    self->signals_.fetch_add(1, std::memory_order_relaxed);
     ::sem_post(&self->rung_);
   }
   errno = saved;
@@ -57,7 +58,12 @@ signal_wait::outcome signal_wait::next(std::chrono::steady_clock::time_point lim
   while ((forever ? ::sem_wait(&rung_) : ::sem_clockwait(&rung_, CLOCK_MONOTONIC, &until)) != 0) {
     if (errno == ETIMEDOUT) return timed_out;
   }
-  return ended_.load(std::memory_order_acquire) ? ended : signalled;  // S1
+  // Not by ended_ alone: a signal's ring would let this thread destroy what end() is yet to ring.
+  if (signals_.load(std::memory_order_relaxed) == seen_ && ended_.load(std::memory_order_acquire)) {
+    return ended;  // S1
+  }
+  ++seen_;
+  return signalled;
 }
 
 void signal_wait::end() noexcept {

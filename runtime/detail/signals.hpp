@@ -35,6 +35,8 @@ class signal_wait {
   sem_t rung_;  // once per signal and once for the end
   std::atomic<bool> ended_{false};  // S1: written by the core before it rings
   std::atomic<int> last_signal_{0};  // written by the handler before it rings
+  std::atomic<unsigned> signals_{0};  // written by the handler before it rings
+  unsigned seen_ = 0;  // of them, by the waiting thread
   bool handling_ = false;
   struct sigaction int_before_{};
   struct sigaction term_before_{};
