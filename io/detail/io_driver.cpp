@@ -373,7 +373,7 @@ void io_driver::return_buffer_from_elsewhere(std::uint32_t buffer) noexcept {
   std::byte* const memory = pool_.at(cls, buffer >> buffer_shift);
   returned* top = returned_.load(std::memory_order_relaxed);
   auto* const r = ::new (memory) returned{top, buffer};
-  while (!returned_.compare_exchange_weak(top, r, std::memory_order_release,
+  while (!returned_.compare_exchange_weak(top, r, std::memory_order_acq_rel,
                                           std::memory_order_relaxed))
     r->next = top;
   // From here on the buffer is the core's. Whoever found the stack empty posts; the core empties it
@@ -382,7 +382,7 @@ void io_driver::return_buffer_from_elsewhere(std::uint32_t buffer) noexcept {
 }
 
 void io_driver::take_returned() noexcept {
-  returned* r = returned_.exchange(nullptr, std::memory_order_acquire);
+  returned* r = returned_.exchange(nullptr, std::memory_order_acq_rel);
   while (r != nullptr) {
     const std::uint32_t buffer = r->buffer;
     r = r->next;
