@@ -165,6 +165,7 @@ TEST(echo, ends_in_good_order_at_sigterm_under_the_load_of_two_hundred_connectio
     });
   }
   threads.clear();
+  killer.join();
   ended = over;
   EXPECT_EQ(ended, clients.size());
   EXPECT_EQ(echo.wait(), 0);
