@@ -18,6 +18,8 @@
 //   - A scope that cancelled itself is not an error: with_scope returns. If the body was to return
 //     a value and was stopped before, there is none, and the await of with_scope ends as stopped.
 //   - There is no way to detach a task.
+//   - The body may end before the tasks do, and its locals with it: what tasks refer to belongs
+//     outside of the body.
 // Threads: spawn and on_exit on the core where the scope was opened; cancel() from any thread.
 
 #include <corespun/runtime/detail/core.hpp>
