@@ -9,7 +9,7 @@
 //     it is already decided.
 // Arguments: tasks, other awaitables, or functions that return tasks; or a vector of tasks of one
 // type. Threads: a task's own. Memory: the branches live in the frame of the waiting task; vectors
-// allocate once.
+// allocate a fixed number of times, whatever their length.
 
 #include <corespun/runtime/detail/core.hpp>
 #include <corespun/runtime/task.hpp>
