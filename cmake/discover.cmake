@@ -14,9 +14,10 @@ function(corespun_discover folder executable)  # then the lanes
     message(SEND_ERROR "${executable} does not list its tests (${result}). Build it first.")
     return()
   endif()
+  # GoogleTest adds "# GetParam() = …", whose brackets and semicolons would end a list of CMake.
+  string(REGEX REPLACE " +#[^\n]*" "" listing "${listing}")
   string(REGEX MATCHALL "[^\n]+" lines "${listing}")
   foreach(line ${lines})
-    string(REGEX REPLACE " +#.*" "" line "${line}")  # GoogleTest adds "# GetParam() = …"
     if(line MATCHES "^[^ ]+\\.$")
       set(suite ${line})
     elseif(NOT line MATCHES "DISABLED_" AND line MATCHES "^  ([^ ]+)$")

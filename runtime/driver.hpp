@@ -18,7 +18,6 @@ namespace corespun {
 
 namespace detail {
 class core;
-class ready_list;
 }  // namespace detail
 
 class driver {
@@ -34,7 +33,7 @@ class driver {
   /// Submits all that is queued, then makes ready what has completed. Blocks until something
   /// completes, wake() is called or the deadline passes; clock::time_point::min() means: do not
   /// block.
-  virtual void poll(clock::time_point deadline, detail::ready_list& ready) = 0;
+  virtual void poll(clock::time_point deadline) = 0;
 
   /// Ends a poll that blocks, or the next one. Idempotent.
   virtual void wake() noexcept = 0;

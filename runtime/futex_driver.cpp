@@ -16,7 +16,7 @@ class futex_driver final : public driver {
  public:
   void attach(detail::core&) override {}
 
-  void poll(clock::time_point deadline, detail::ready_list&) override {
+  void poll(clock::time_point deadline) override {
     if (deadline != clock::time_point::min() && word_.load(std::memory_order_relaxed) == 0) {
       const auto since_boot = deadline.time_since_epoch();
       const auto seconds = std::chrono::floor<std::chrono::seconds>(since_boot);

@@ -53,7 +53,7 @@ class runtime {
   /// Threads: any but a core's own; several may call at once.
   template <typename Fn, typename... Args>
   auto run(Fn fn, Args... args) {
-    if constexpr (std::is_invocable_v<Fn&, scope&>) {
+    if constexpr (sizeof...(Args) == 0 && std::is_invocable_v<Fn&, scope&>) {
       return run_task(main_scope(std::move(fn)));
     } else {
       return run_task(detail::call_in_task(std::move(fn), std::move(args)...));

@@ -158,9 +158,9 @@ void scope::finish_if_empty() noexcept {
   if (cancelled() && !cancel_seen_) return;  // the mail of cancel() is on its way to us
   if (exits_) {
     try {
-      task<> all = run_exits(std::move(exits_));
+      task<> all = run_exits();
       ++alive_;
-      exit_root_.destroy_frames();
+      exit_root_.destroy_frames();  // of handlers whose tasks have registered more
       exit_root_.adopt(*home_, *this, all.release());
       exit_root_.complete();
       return;
@@ -178,12 +178,13 @@ void scope::finish_if_empty() noexcept {
   }
 }
 
-task<> scope::run_exits(std::unique_ptr<exit_node> exits) {
+task<> scope::run_exits() {
   const clock::time_point limit = clock::now() + exit_limit;
   std::exception_ptr first;
-  for (; exits; exits = std::move(exits->next)) {
+  while (exits_) {  // a handler may register another one
+    const std::unique_ptr<exit_node> exit = std::exchange(exits_, std::move(exits_->next));
     try {
-      task<> handler = exits->call();
+      task<> handler = exit->call();
       const result<> ended = co_await with_deadline(limit, std::move(handler));
       if (!ended)
         std::fprintf(stderr, "corespun: an on_exit handler did not end in time and was stopped\n");

@@ -89,7 +89,13 @@ class spawned : public root {
 template <typename T>
 class spawned_result : public spawned {
  public:
-  [[nodiscard]] outcome<T> take() noexcept { return std::move(*outcome_); }
+  [[nodiscard]] outcome<T> take() noexcept {
+    if (taken_)
+      caller_bug("the outcome of a task is taken twice",
+                 "join a handle once and keep what it gives");
+    taken_ = true;
+    return std::move(*outcome_);
+  }
   [[nodiscard]] std::exception_ptr failure() const noexcept final { return outcome_->error(); }
 
  protected:
@@ -104,6 +110,7 @@ class spawned_result : public spawned {
 
  private:
   std::optional<outcome<T>> outcome_;  // set at the end
+  bool taken_ = false;
 };
 
 template <typename T, typename Fn, typename... Args>
@@ -257,13 +264,14 @@ class scope : private detail::joiner {
     using result_task = std::invoke_result_t<Fn&, std::unwrap_ref_decay_t<Args>...>;
     static_assert(detail::is_task<result_task>::value,
                   "spawn: the function must return a corespun::task");
-    using value = typename result_task::value_type;
-    auto owned =
-        std::make_unique<detail::spawned_call<value, Fn, std::unwrap_ref_decay_t<Args>...>>(
-            std::move(fn), std::move(args)...);
+    using call = detail::spawned_call<typename result_task::value_type, Fn,
+                                      std::unwrap_ref_decay_t<Args>...>;
+    static_assert(alignof(call) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__,
+                  "spawn: fn or an argument is over-aligned; pass it in a std::unique_ptr");
+    auto owned = std::make_unique<call>(std::move(fn), std::move(args)...);
     result_task body = owned->call();
     link(*owned, where, at, body.release());
-    return task_handle<value>(*owned.release());
+    return task_handle<typename result_task::value_type>(*owned.release());
   }
 
   [[nodiscard]] detail::core& core_at(unsigned index) const;
@@ -279,7 +287,7 @@ class scope : private detail::joiner {
   void one_less(std::exception_ptr error) noexcept;
   void finish_if_empty() noexcept;
   void cancel_by_mail() noexcept;
-  static task<> run_exits(std::unique_ptr<exit_node> exits);
+  task<> run_exits();
 
   detail::core* home_ = nullptr;
   detail::root* parent_ = nullptr;

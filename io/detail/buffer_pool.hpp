@@ -2,9 +2,9 @@
 // buffer_pool: the memory from which recv() leases, one per core: small buffers, and a few large
 // ones.
 //
-// Buffers below `in_ring` of a class are lent to the kernel (a provided-buffer ring), the others
-// wait in a free list. The driver decides which; the pool only keeps the memory and the free lists.
-// Threads: the core's own; leases that end elsewhere come home by mail (lease.cpp).
+// All buffers of a class but the reserve may be lent to the kernel (a provided-buffer ring); the
+// others wait in a free list. The driver decides; the pool only keeps the memory and the free
+// lists. Threads: the core's own; leases that end elsewhere come home by mail (io_driver.cpp).
 
 #include <corespun/io/options.hpp>
 

@@ -75,7 +75,7 @@ class epoll_driver final : public io_driver {
     (void)!::write(bell_.get(), &one, sizeof one);
   }
 
-  void poll(clock::time_point deadline, ready_list&) override {
+  void poll(clock::time_point deadline) override {
     const int n = wait(deadline);
     for (int i = 0; i < n; ++i) {
       const epoll_event& e = events_[static_cast<std::size_t>(i)];

@@ -224,7 +224,7 @@ void io_driver::request_stop(op& o) noexcept {
   o.stop_asked = true;
   switch (o.where) {
     case op::place::starved:
-      unlink_starved(o);
+      starved_.remove(o);
       completed(o, -ECANCELED, 0);
       break;
     case op::place::helper:
@@ -320,17 +320,8 @@ void io_driver::starve(op& o) noexcept {
   // The last lease may have come back between the kernel's answer and now: then nobody else would
   // feed this one.
   const bool fed = ring_free_ > 0 && !o.by_readiness;
-  o.next = nullptr;
-  (starved_last_ != nullptr ? starved_last_->next : starved_first_) = &o;
-  starved_last_ = &o;
+  starved_.push(o);
   if (fed) feed_starved();
-}
-
-void io_driver::unlink_starved(op& o) noexcept {
-  op* before = nullptr;
-  for (op* at = starved_first_; at != &o; at = at->next) before = at;
-  (before != nullptr ? before->next : starved_first_) = o.next;
-  if (starved_last_ == &o) starved_last_ = before;
 }
 
 void io_driver::return_buffer(std::uint32_t buffer) noexcept {
@@ -347,11 +338,9 @@ void io_driver::feed_starved() noexcept {
   feed_again_ = true;
   if (feeding_) return;
   feeding_ = true;
-  while (feed_again_ && starved_first_ != nullptr) {
+  while (feed_again_ && !starved_.empty()) {
     feed_again_ = false;
-    op& o = *starved_first_;
-    starved_first_ = o.next;
-    if (starved_first_ == nullptr) starved_last_ = nullptr;
+    op& o = starved_.pop();
     o.where = op::place::nowhere;
     attempt_flags_ = 0;
     const bool kernel_takes = multishot() && !o.by_readiness;

@@ -136,7 +136,6 @@ class io_driver : public driver {
   void end(op& o, int result, std::uint32_t flags, bool inline_end) noexcept;
   void starve(op& o) noexcept;
   void feed_starved() noexcept;
-  void unlink_starved(op& o) noexcept;
   void request_stop(op& o) noexcept;
   void close_if_idle(file& f) noexcept;
   void closed(file& f, int result) noexcept;
@@ -147,8 +146,7 @@ class io_driver : public driver {
   void take_returned() noexcept;
 
   buffer_pool pool_;
-  op* starved_first_ = nullptr;  // wait for a buffer, oldest first
-  op* starved_last_ = nullptr;
+  op_queue starved_;  // wait for a buffer
   bool feeding_ = false;
   bool feed_again_ = false;
   std::size_t ring_free_ = 0;  // small buffers lent to the kernel and not seen to come back

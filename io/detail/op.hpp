@@ -41,7 +41,8 @@ class sink {
 struct op {
   enum class place : std::uint8_t { nowhere, kernel, backlog, starved, helper };
 
-  op* next = nullptr;       // free slots, the backlog, the starved
+  op* next = nullptr;       // free slots; or in an op_queue
+  op* prev = nullptr;       // in an op_queue
   root* task = nullptr;     // who waits; nullptr: nobody
   sink* many = nullptr;     // multishot: who is told instead of task
   file* on = nullptr;       // nullptr: a descriptor of another library
@@ -68,6 +69,32 @@ struct op {
     return code == op_code::read || code == op_code::recv || code == op_code::recv_lease ||
            code == op_code::accept;
   }
+};
+
+/// Operations that wait for something other than the kernel; oldest first, any may leave.
+class op_queue {
+ public:
+  [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+
+  void push(op& o) noexcept {
+    o.next = nullptr;
+    o.prev = last_;
+    (last_ != nullptr ? last_->next : first_) = &o;
+    last_ = &o;
+  }
+  void remove(op& o) noexcept {
+    (o.prev != nullptr ? o.prev->next : first_) = o.next;
+    (o.next != nullptr ? o.next->prev : last_) = o.prev;
+  }
+  [[nodiscard]] op& pop() noexcept {
+    op& o = *first_;
+    remove(o);
+    return o;
+  }
+
+ private:
+  op* first_ = nullptr;
+  op* last_ = nullptr;
 };
 
 struct file {

@@ -105,6 +105,10 @@ struct ring {
       r.sqe_op = static_cast<__u8>(op);
       allowed.push_back(r);
     }
+    io_uring_restriction update{};
+    update.opcode = IORING_RESTRICTION_REGISTER_OP;
+    update.register_op = IORING_REGISTER_FILES_UPDATE;
+    allowed.push_back(update);
     io_uring_restriction flags{};
     flags.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
     flags.sqe_flags = IOSQE_BUFFER_SELECT | IOSQE_FIXED_FILE;
@@ -182,18 +186,16 @@ class uring_driver final : public io_driver {
     (void)!::write(ring_.bell, &one, sizeof one);
   }
 
-  void poll(clock::time_point deadline, ready_list&) override {
+  void poll(clock::time_point deadline) override {
     budget_ = ring_.it.cq.ring_entries / 2;
     listen_for_bell();
-    while (backlog_first_ != nullptr) {
+    while (!backlog_.empty()) {
       io_uring_sqe* const sqe = free_entry();
       if (sqe == nullptr) break;
-      op& o = *backlog_first_;
-      unlink_backlog(o);
-      prepare(o, *sqe);
+      prepare(backlog_.pop(), *sqe);
     }
     if (cancels_missed_) send_missed_cancels();
-    const bool all_handed_over = backlog_first_ == nullptr && !cancels_missed_ && bell_armed_;
+    const bool all_handed_over = backlog_.empty() && !cancels_missed_ && bell_armed_;
     const bool wait =
         deadline != clock::time_point::min() && all_handed_over && !completions_ready();
     if (wait || ring_.flush() > 0 || kernel_has_work()) enter(wait, deadline);
@@ -365,6 +367,10 @@ class uring_driver final : public io_driver {
       return;
     }
     if (o.stop_asked && refused(result)) result = -ECANCELED;
+    if (o.code == op_code::close && o.on->direct && refused(result)) {
+      close_now(o.fd, true);  // a ring that may not close: else the slot would be lost
+      result = 0;
+    }
     completed(o, result, o.buffers != 0 ? flags | flag_large : flags);
   }
 
@@ -406,14 +412,12 @@ class uring_driver final : public io_driver {
       if (result != -EAGAIN) return result;
       o.waits_readiness = true;
     }
-    io_uring_sqe* const sqe = backlog_first_ == nullptr ? free_entry() : nullptr;
+    io_uring_sqe* const sqe = backlog_.empty() ? free_entry() : nullptr;
     if (sqe != nullptr) {
       prepare(o, *sqe);
     } else {
       o.where = op::place::backlog;
-      o.next = nullptr;
-      (backlog_last_ != nullptr ? backlog_last_->next : backlog_first_) = &o;
-      backlog_last_ = &o;
+      backlog_.push(o);
     }
     return pending;
   }
@@ -503,16 +507,9 @@ class uring_driver final : public io_driver {
     (void)io_uring_register_files_update(&ring_.it, static_cast<unsigned>(fd), &none, 1);
   }
 
-  void unlink_backlog(op& o) noexcept {
-    op* before = nullptr;
-    for (op* at = backlog_first_; at != &o; at = at->next) before = at;
-    (before != nullptr ? before->next : backlog_first_) = o.next;
-    if (backlog_last_ == &o) backlog_last_ = before;
-  }
-
   void stop(op& o) noexcept override {
     if (o.where == op::place::backlog) {
-      unlink_backlog(o);
+      backlog_.remove(o);
       completed(o, -ECANCELED, 0);
     } else if (!o.cancel_sent && !send_cancel(o)) {
       cancels_missed_ = true;
@@ -546,8 +543,7 @@ class uring_driver final : public io_driver {
   bool cancels_missed_ = false;
   std::uint64_t bell_count_ = 0;
   unsigned budget_ = 0;  // entries that may still be queued in this turn
-  op* backlog_first_ = nullptr;
-  op* backlog_last_ = nullptr;
+  op_queue backlog_;  // found no submission slot
 };
 
 }  // namespace

@@ -31,10 +31,10 @@ void core::begin_end() noexcept {
 
 void core::run() {
   while (!finished()) {
-    run_ready();                              // own tasks, at most one budget
-    take_mail();                              // what other threads sent
-    timers_.advance(now());                   // what has become due
-    driver_->poll(sleep_deadline(), ready_);  // submit, and wait if there is nothing else to do
+    run_ready();                      // own tasks, at most one budget
+    take_mail();                      // what other threads sent
+    timers_.advance(now());           // what has become due
+    driver_->poll(sleep_deadline());  // submit, and wait if there is nothing else to do
     sleeping_.store(false, std::memory_order_relaxed);
   }
   release_free_frames();

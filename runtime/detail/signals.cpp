@@ -3,12 +3,16 @@
 #include <cerrno>
 #include <cstdlib>
 #include <ctime>
+#include <thread>
 
 namespace corespun::detail {
 namespace {
 
 // A signal handler has no other way to find its object.
 std::atomic<signal_wait*> handler{nullptr};
+// S2: threads inside on_signal(). Each side first writes and then reads, all seq_cst: the handler
+// this and then `handler`, the destructor `handler` and then this.
+std::atomic<unsigned> inside{0};
 
 }  // namespace
 
@@ -35,6 +39,7 @@ signal_wait::~signal_wait() {
     ::sigaction(SIGINT, &int_before_, nullptr);
     ::sigaction(SIGTERM, &term_before_, nullptr);
     handler.store(nullptr);
+    while (inside.load() != 0) std::this_thread::yield();  // S2; a few instructions on their side
   }
   ::sem_destroy(&rung_);
 }
@@ -42,11 +47,13 @@ signal_wait::~signal_wait() {
 // sem_post is the one async-signal-safe call that wakes a thread (signal-safety(7)).
 void signal_wait::on_signal(int number) noexcept {
   const int saved = errno;
+  inside.fetch_add(1);
   if (signal_wait* const self = handler.load(); self != nullptr) {
     self->last_signal_.store(number, std::memory_order_relaxed);
     self->signals_.fetch_add(1, std::memory_order_relaxed);
     ::sem_post(&self->rung_);
   }
+  inside.fetch_sub(1);
   errno = saved;
 }
 

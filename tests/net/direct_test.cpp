@@ -1,6 +1,8 @@
 // Direct descriptors: accepted connections that are slots of the ring, not descriptors of the
 // process. io_uring only; under epoll the option changes nothing.
 
+#include <corespun/io/detail/liburing.hpp>
+#include <corespun/io/detail/uring_driver.hpp>
 #include <corespun/net/connect.hpp>
 #include <corespun/net/serve.hpp>
 
@@ -10,6 +12,7 @@
 
 #include <array>
 #include <cerrno>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -102,6 +105,22 @@ TEST_P(direct, slots_are_used_again) {
       const lease data = need(co_await accepted.recv());
       EXPECT_EQ(data.text(), "x");
       need(co_await accepted.close());
+    }
+  });
+}
+
+TEST_P(direct, slots_are_used_again_even_if_the_ring_may_not_close) {
+  detail::refused_operations = std::uint64_t{1} << IORING_OP_CLOSE;
+  const auto no_longer = [](int*) { detail::refused_operations = 0; };
+  int until_the_end = 0;
+  const std::unique_ptr<int, decltype(no_longer)> guard(&until_the_end, no_longer);
+  run_io(with_slots(2), []() -> task<> {
+    tcp_listener listener = bound();
+    for (int i = 0; i < 5; ++i) {
+      const raw client = connected_to(listener.local_address());
+      tcp_stream accepted = need(co_await listener.accept());
+      need(co_await accepted.close());
+      EXPECT_EQ(receive_now(client, 1), "");
     }
   });
 }

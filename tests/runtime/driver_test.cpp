@@ -23,29 +23,27 @@ namespace {
 using namespace std::chrono_literals;
 using test::run_on;
 
-detail::ready_list nothing;
-
 TEST(futex_driver, does_not_block_when_told_so) {
   const auto d = make_futex_driver(0);
-  for (int i = 0; i < 1000; ++i) d->poll(clock::time_point::min(), nothing);
+  for (int i = 0; i < 1000; ++i) d->poll(clock::time_point::min());
   EXPECT_EQ(d->in_flight(), 0u);
 }
 
 TEST(futex_driver, blocks_until_the_deadline_and_not_less) {
   const auto d = make_futex_driver(0);
   const clock::time_point deadline = clock::now() + 2ms;
-  d->poll(deadline, nothing);
+  d->poll(deadline);
   EXPECT_GE(clock::now(), deadline);
-  d->poll(deadline, nothing);  // has passed: returns
+  d->poll(deadline);  // has passed: returns
 }
 
 TEST(futex_driver, a_wake_before_the_poll_ends_that_poll_and_counts_once) {
   const auto d = make_futex_driver(0);
   d->wake();
   d->wake();
-  d->poll(clock::time_point::max(), nothing);
+  d->poll(clock::time_point::max());
   const clock::time_point deadline = clock::now() + 1ms;
-  d->poll(deadline, nothing);
+  d->poll(deadline);
   EXPECT_GE(clock::now(), deadline) << "the second wake was not a second one";
 }
 
@@ -55,7 +53,7 @@ TEST(futex_driver, a_wake_from_another_thread_ends_a_poll_that_blocks) {
   constexpr int rounds = 1000;
   std::jthread poller([&] {
     for (int i = 0; i < rounds; ++i) {
-      d->poll(clock::time_point::max(), nothing);
+      d->poll(clock::time_point::max());
       ++polls;
     }
   });
@@ -109,14 +107,14 @@ class recording_driver final : public driver {
     thread_ = std::this_thread::get_id();
     inner_->attach(c);
   }
-  void poll(clock::time_point deadline, detail::ready_list& ready) override {
+  void poll(clock::time_point deadline) override {
     if (p_.attached == 0) ++p_.polled_before_attach;
     if (std::this_thread::get_id() != thread_) ++p_.foreign_threads;
     if (p_.cancelled_all > 0 && p_.owed > 0) {  // completions trickle in after the cancel
       --p_.owed;
       return;
     }
-    inner_->poll(deadline, ready);
+    inner_->poll(deadline);
   }
   void wake() noexcept override { inner_->wake(); }
   std::size_t in_flight() const noexcept override {

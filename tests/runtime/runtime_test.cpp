@@ -48,6 +48,12 @@ TEST(runtime, run_returns_what_main_returned) {
   EXPECT_TRUE(rt.run([]() -> task<> { co_return; }).has_value());
 }
 
+TEST(runtime, run_with_arguments_does_not_mistake_a_scope_for_one) {
+  runtime rt(cores(1));
+  const auto main = [](auto&... all) -> task<std::size_t> { co_return sizeof...(all); };
+  EXPECT_EQ(rt.run([&](auto... all) { return main(all...); }, 1, 2).value(), 2u);
+}
+
 TEST(runtime, run_passes_arguments_and_keeps_them_alive) {
   int alive = 0;
   runtime rt(cores(1));
@@ -214,7 +220,7 @@ class counted_driver {
       explicit counting(unsigned i) : inner(make_futex_driver(i)) { ++alive; }
       ~counting() override { --alive; }
       void attach(detail::core& c) override { inner->attach(c); }
-      void poll(clock::time_point t, detail::ready_list& l) override { inner->poll(t, l); }
+      void poll(clock::time_point t) override { inner->poll(t); }
       void wake() noexcept override { inner->wake(); }
       std::size_t in_flight() const noexcept override { return 0; }
       void cancel_all() override {}

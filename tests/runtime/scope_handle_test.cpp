@@ -155,6 +155,16 @@ TEST(task_handle, two_joins_at_once_abort_with_advice) {
                "two tasks join the same handle(.|\n)*event");
 }
 
+TEST(task_handle, a_second_join_aborts_with_advice) {
+  EXPECT_DEATH(run([](scope& s) -> task<> {
+                 auto seven = [](this auto) -> task<int> { co_return 7; };
+                 auto t = s.spawn(seven);
+                 (void)co_await t.join();
+                 (void)co_await t.join();
+               }),
+               "taken twice(.|\n)*join a handle once");
+}
+
 TEST(task_handle, cancel_stops_that_task_alone) {
   run([](scope& s) -> task<> {
     auto a = s.spawn(forever);

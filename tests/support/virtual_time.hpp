@@ -57,7 +57,7 @@ class virtual_time final : public detail::oracle {
    public:
     explicit jumping_driver(virtual_time& t) noexcept : time_(t) {}
     void attach(detail::core&) override {}
-    void poll(clock::time_point deadline, detail::ready_list&) override {
+    void poll(clock::time_point deadline) override {
       if (deadline == clock::time_point::max()) {
         rung_.acquire();
       } else if (!rung_.try_acquire() && deadline > time_.now_) {
