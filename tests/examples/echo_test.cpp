@@ -184,7 +184,7 @@ INSTANTIATE_TEST_SUITE_P(echo, foreign_client,
                          testing::Values(tool{"nc", "nc -N 127.0.0.1 PORT"},
                                          tool{"socat", "socat -t 30 - TCP:127.0.0.1:PORT"},
                                          tool{"curl",
-                                              "curl -sS --max-time 30 telnet://127.0.0.1:PORT"}),
+                                              "curl -sSN --max-time 30 telnet://127.0.0.1:PORT"}),
                          [](const auto& p) { return p.param.name; });
 
 TEST_P(foreign_client, gets_its_lines_back) {
