@@ -157,7 +157,7 @@ TEST(task_handle, two_joins_at_once_abort_with_advice) {
 
 TEST(task_handle, a_second_join_aborts_with_advice) {
   EXPECT_DEATH(run([](scope& s) -> task<> {
-                 auto seven = [](this auto) -> task<int> { co_return 7; };
+                 auto seven = []() -> task<int> { co_return 7; };
                  auto t = s.spawn(seven);
                  (void)co_await t.join();
                  (void)co_await t.join();
