@@ -2,6 +2,7 @@
 # them once per lane. (gtest_discover_tests cannot set more than one environment variable.)
 
 set(lane_futex "")  # the runtime alone, without kernel I/O
+set(lane_world "")  # the simulation itself
 set(lane_uring CORESPUN_DRIVER=uring)
 set(lane_epoll CORESPUN_DRIVER=epoll)
 set(lane_small CORESPUN_DRIVER=uring CORESPUN_TEST_RINGS=small)

@@ -79,22 +79,22 @@ namespace {
 bool is_tcp(int socket) noexcept {
   int protocol = 0;
   socklen_t size = sizeof protocol;
-  return ::getsockopt(socket, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+  return detail::sys().option(socket, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
          protocol == IPPROTO_TCP;
 }
 
 }  // namespace
 
 result<fd> fd::adopt(int native) {
-  struct stat s;
-  if (::fstat(native, &s) != 0) return std::unexpected(system_error_code(errno));
+  mode_t mode = 0;
+  if (detail::sys().mode(native, mode) != 0) return std::unexpected(system_error_code(errno));
   detail::core* const here = detail::core::current();
   if (here == nullptr)
     detail::caller_bug("fd::adopt on a thread that is no core", "adopt inside a task");
   auto& driver = detail::io_driver::of(*here);
-  const auto what = S_ISSOCK(s.st_mode)                        ? detail::file::kind::socket
-                    : S_ISREG(s.st_mode) || S_ISBLK(s.st_mode) ? detail::file::kind::regular
-                                                               : detail::file::kind::stream;
+  const auto what = S_ISSOCK(mode)                   ? detail::file::kind::socket
+                    : S_ISREG(mode) || S_ISBLK(mode) ? detail::file::kind::regular
+                                                     : detail::file::kind::stream;
   try {
     detail::file& f = driver.open_file(native, what);
     driver.adopted(f);

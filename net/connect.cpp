@@ -38,10 +38,11 @@ task<result<>> keep_trying(detail::file& socket, const address& to) {
 }  // namespace
 
 task<result<tcp_stream>> connect(address to, clock::duration limit) {
-  detail::raw_fd native(::socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  detail::raw_fd native(detail::sys().socket(to.family(), SOCK_STREAM));
   if (native.get() < 0) co_return std::unexpected(system_error_code(errno));
   const int one = 1;
-  if (!to.is_unix()) ::setsockopt(native.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (!to.is_unix())
+    detail::sys().set_option(native.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   result<fd> socket = fd::adopt(native.get());
   if (!socket) co_return std::unexpected(socket.error());
   native.release();

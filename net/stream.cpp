@@ -2,11 +2,9 @@
 
 #include <corespun/io/detail/raw_fd.hpp>
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <new>
@@ -72,7 +70,7 @@ detail::whole_awaiter tcp_stream::shutdown_write() {
 
 result<> tcp_stream::set_option(int level, int name, int value) noexcept {
   if (native_handle() < 0) return std::unexpected(make_error_code(errc::not_supported));
-  if (::setsockopt(native_handle(), level, name, &value, sizeof value) == 0) return {};
+  if (detail::sys().set_option(native_handle(), level, name, &value, sizeof value) == 0) return {};
   return std::unexpected(system_error_code(errno));
 }
 
@@ -80,32 +78,31 @@ result<int> tcp_stream::option(int level, int name) const noexcept {
   if (native_handle() < 0) return std::unexpected(make_error_code(errc::not_supported));
   int value = 0;
   socklen_t size = sizeof value;
-  if (::getsockopt(native_handle(), level, name, &value, &size) == 0) return value;
+  if (detail::sys().option(native_handle(), level, name, &value, &size) == 0) return value;
   return std::unexpected(system_error_code(errno));
 }
 
 namespace {
 
-using name_call = int(int, sockaddr*, socklen_t*);
+using name_call = int (detail::os_calls::*)(int, sockaddr*, socklen_t*) noexcept;
 
-result<address> name_of(int socket, name_call* call) {
+result<address> name_of(int socket, name_call call) {
   if (socket < 0) return std::unexpected(make_error_code(errc::not_supported));
   sockaddr_storage storage{};
   socklen_t size = sizeof storage;
   auto* const native = reinterpret_cast<sockaddr*>(&storage);
-  if (call(socket, native, &size) != 0) return std::unexpected(system_error_code(errno));
+  if ((detail::sys().*call)(socket, native, &size) != 0)
+    return std::unexpected(system_error_code(errno));
   return address::from_native(native, size);
 }
 
 }  // namespace
 
 result<address> tcp_stream::local_address() const {
-  return name_of(native_handle(),
-                 [](int s, sockaddr* a, socklen_t* n) { return ::getsockname(s, a, n); });
+  return name_of(native_handle(), &detail::os_calls::local_name);
 }
 result<address> tcp_stream::peer_address() const {
-  return name_of(native_handle(),
-                 [](int s, sockaddr* a, socklen_t* n) { return ::getpeername(s, a, n); });
+  return name_of(native_handle(), &detail::os_calls::peer_name);
 }
 
 // --- tcp_listener ---
@@ -116,22 +113,23 @@ std::unexpected<std::error_code> last_error() { return std::unexpected(system_er
 
 bool switch_on(int socket, int level, int name) {
   const int one = 1;
-  return ::setsockopt(socket, level, name, &one, sizeof one) == 0;
+  return detail::sys().set_option(socket, level, name, &one, sizeof one) == 0;
 }
 
 /// A socket file that nobody listens on any more is in the way of bind(2).
 void remove_dead_socket_file(const address& at) {
   const auto* const un = reinterpret_cast<const sockaddr_un*>(at.native());
-  struct stat s;
-  if (un->sun_path[0] == '\0' || ::lstat(un->sun_path, &s) != 0 || !S_ISSOCK(s.st_mode)) return;
-  const detail::raw_fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (::connect(probe.get(), at.native(), at.native_size()) != 0 && errno == ECONNREFUSED)
-    ::unlink(un->sun_path);
+  detail::os_calls& os = detail::sys();
+  mode_t mode = 0;
+  if (un->sun_path[0] == '\0' || os.mode(un->sun_path, mode) != 0 || !S_ISSOCK(mode)) return;
+  const detail::raw_fd probe(os.socket(AF_UNIX, SOCK_STREAM));
+  if (os.connect(probe.get(), at.native(), at.native_size()) != 0 && errno == ECONNREFUSED)
+    os.unlink(un->sun_path);
 }
 
 /// `shares`: the port is ours already, on another socket.
 result<int> listening_socket(const address& at, int backlog, bool shares) {
-  detail::raw_fd socket(::socket(at.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  detail::raw_fd socket(detail::sys().socket(at.family(), SOCK_STREAM));
   if (socket.get() < 0) return last_error();
   if (at.is_unix()) {
     remove_dead_socket_file(at);
@@ -141,12 +139,12 @@ result<int> listening_socket(const address& at, int backlog, bool shares) {
     if (!switch_on(socket.get(), IPPROTO_TCP, TCP_NODELAY)) return last_error();
     if (shares && !switch_on(socket.get(), SOL_SOCKET, SO_REUSEPORT)) return last_error();
   }
-  if (::bind(socket.get(), at.native(), at.native_size()) != 0) return last_error();
+  if (detail::sys().bind(socket.get(), at.native(), at.native_size()) != 0) return last_error();
   // Only now: the first socket has to fail where a foreign server already listens, even one that
   // would share.
   if (!at.is_unix() && !shares && !switch_on(socket.get(), SOL_SOCKET, SO_REUSEPORT))
     return last_error();
-  if (::listen(socket.get(), backlog) != 0) return last_error();
+  if (detail::sys().listen(socket.get(), backlog) != 0) return last_error();
   return socket.release();
 }
 
@@ -171,12 +169,12 @@ result<tcp_listener> tcp_listener::bind(const address& at, listen_options option
 result<tcp_listener> tcp_listener::adopt(int listening, listen_options options) {
   int listens = 0;
   socklen_t size = sizeof listens;
-  if (::getsockopt(listening, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0) return last_error();
+  if (detail::sys().option(listening, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0)
+    return last_error();
   if (listens == 0) return std::unexpected(system_error_code(EINVAL));
-  const auto at =
-      name_of(listening, [](int s, sockaddr* a, socklen_t* n) { return ::getsockname(s, a, n); });
+  const auto at = name_of(listening, &detail::os_calls::local_name);
   if (!at) return std::unexpected(at.error());
-  ::fcntl(listening, F_SETFL, ::fcntl(listening, F_GETFL) | O_NONBLOCK);
+  detail::sys().make_non_blocking(listening);
   result<fd> socket = fd::adopt(listening);
   if (!socket) return std::unexpected(socket.error());
   return tcp_listener(std::move(*socket), *at, options);
@@ -184,7 +182,7 @@ result<tcp_listener> tcp_listener::adopt(int listening, listen_options options) 
 
 result<int> tcp_listener::another_socket() const {
   if (!at_.is_unix()) return listening_socket(at_, options_.backlog, true);
-  const int copy = ::fcntl(socket_.native_handle(), F_DUPFD_CLOEXEC, 0);
+  const int copy = detail::sys().duplicate(socket_.native_handle());
   if (copy < 0) return last_error();
   return copy;
 }

@@ -1,11 +1,10 @@
 #pragma once
-// clock: the one clock of corespun, and choose(): the one source of chance.
+// clock: the one clock of corespun.
 //
-// Production reads CLOCK_MONOTONIC and takes the first of several equal choices. A simulation gives
-// the runtime an oracle and then decides both, so that one seed replays a whole run.
+// Production reads CLOCK_MONOTONIC and takes the first of several equal choices. A simulation
+// (detail/simulation.hpp) decides both, so that one seed replays a whole run.
 
 #include <chrono>
-#include <cstdint>
 
 namespace corespun {
 
@@ -20,19 +19,4 @@ struct clock {
   [[nodiscard]] static time_point now() noexcept;
 };
 
-namespace detail {
-
-/// Where in the runtime a choice is made. A trace of (site, choice) replays a run.
-enum class site : std::uint8_t { next_task };
-
-/// Decides what a machine would decide by chance. Called on the core's own thread only.
-class oracle {
- public:
-  virtual ~oracle() = default;
-  [[nodiscard]] virtual clock::time_point now() noexcept = 0;
-  /// A number below n.
-  [[nodiscard]] virtual std::uint32_t choose(std::uint32_t n, site where) noexcept = 0;
-};
-
-}  // namespace detail
 }  // namespace corespun

@@ -1,11 +1,14 @@
 #include <corespun/runtime/runtime.hpp>
 
 #include <corespun/runtime/detail/fatal.hpp>
+#include <corespun/runtime/detail/played_main.hpp>
 #include <corespun/runtime/detail/report.hpp>
 #include <corespun/runtime/detail/signals.hpp>
 #include <corespun/runtime/detail/threads.hpp>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <future>
 #include <optional>
 #include <semaphore>
@@ -22,12 +25,30 @@ runtime::runtime(runtime_options options)
     : options_(std::move(options)),
       machine_(std::max(1U, options_.offload_threads)),
       threads_(std::make_unique<threads>()) {
-  const std::vector<unsigned> cpus = detail::usable_cpus();
-  const unsigned count = options_.cores != 0 ? options_.cores : static_cast<unsigned>(cpus.size());
+  const unsigned count =
+      options_.cores != 0 ? options_.cores : static_cast<unsigned>(detail::usable_cpus().size());
   for (unsigned i = 0; i < count; ++i) {
-    machine_.cores.push_back(std::make_unique<detail::core>(i, machine_, options_.oracle));
+    machine_.cores.push_back(std::make_unique<detail::core>(i, machine_, options_.simulation));
   }
+  if (options_.simulation != nullptr) {
+    start_simulated();
+  } else {
+    start_threads();
+  }
+}
 
+void runtime::start_simulated() {
+  machine_.pool.play(options_.simulation);
+  for (const auto& c : machine_.cores) {
+    detail::core* const before = detail::core::current();
+    c->attach(options_.driver(c->index()));
+    detail::core::stand_in(before);
+  }
+}
+
+void runtime::start_threads() {
+  const std::vector<unsigned> cpus = detail::usable_cpus();
+  const auto count = static_cast<unsigned>(machine_.cores.size());
   std::vector<std::promise<void>> attached(count);
   std::exception_ptr first;
   try {
@@ -68,9 +89,19 @@ runtime::runtime(runtime_options options)
 
 runtime::~runtime() {
   for (const auto& c : machine_.cores) c->ask_to_end();
+  if (options_.simulation != nullptr) play_until_finished();
   threads_->all.clear();  // joins
   for (const auto& c : machine_.cores) c->take_mail();  // from those that ended later
   machine_.wait_for_posters();
+}
+
+void runtime::play_until_finished() noexcept {
+  const auto finished = [this] {
+    return std::ranges::all_of(machine_.cores, [](const auto& c) { return c->finished(); });
+  };
+  if (options_.simulation->run_until(finished)) return;
+  std::fprintf(stderr, "corespun: a simulated runtime cannot end: an operation never completes\n");
+  std::abort();
 }
 
 unsigned runtime::cores() const noexcept { return static_cast<unsigned>(machine_.cores.size()); }
@@ -120,11 +151,31 @@ class main_cancel {
 
 }  // namespace
 
+// A run that is stuck is brought to an end, so that the next one can begin: first it is told.
+void runtime::play(detail::root& main, std::coroutine_handle<> frame) {
+  detail::simulation& s = *options_.simulation;
+  detail::played_main played(main, *machine_.cores.front(), frame);
+  const auto ended = [&] { return played.ended(); };
+  if (s.run_until(ended)) return;
+  const std::string text = "nothing can run, and these tasks still wait:\n" + waiting_tasks(main);
+  played.cancel();
+  s.wake_all();
+  if (!s.run_until(ended)) {
+    std::fprintf(stderr, "corespun: %s  and they cannot be stopped\n", text.c_str());
+    std::abort();
+  }
+  throw sim::failure(text);
+}
+
 void runtime::wait_for(detail::root& main, std::coroutine_handle<> frame) {
   if (detail::core::current() != nullptr) {
     detail::caller_bug("runtime::run called inside a task", "co_await the task instead");
   }
   detail::core& first = *machine_.cores.front();
+  if (options_.simulation != nullptr) {
+    play(main, frame);
+    return;
+  }
   detail::signal_wait wait(options_.handle_signals);
   main_joiner joiner(wait);
   main_cancel cancel(main);

@@ -33,8 +33,8 @@ struct runtime_options {
   /// How long the drain after such a signal may take before the surviving tasks are listed on
   /// stderr.
   std::chrono::milliseconds drain_notice{10'000};
-  /// Decides time and chance in a simulation; not owned.
-  detail::oracle* oracle = nullptr;
+  /// Plays the cores in place of threads; not owned. Set by sim::world.
+  detail::simulation* simulation = nullptr;
 };
 
 class runtime {
@@ -60,6 +60,9 @@ class runtime {
     }
   }
 
+  /// For the floors above.
+  [[nodiscard]] detail::machine& inner() noexcept { return machine_; }
+
  private:
   template <typename Fn>
   static auto main_scope(Fn fn) -> std::invoke_result_t<Fn&, scope&> {
@@ -75,6 +78,10 @@ class runtime {
     return detail::take_outcome<T>(r.outermost());
   }
   void wait_for(detail::root& r, std::coroutine_handle<> main);
+  void start_threads();
+  void start_simulated();
+  void play(detail::root& r, std::coroutine_handle<> main);
+  void play_until_finished() noexcept;
 
   struct threads;
   runtime_options options_;

@@ -16,6 +16,7 @@
 
 #include <corespun/io/detail/buffer_pool.hpp>
 #include <corespun/io/detail/op.hpp>
+#include <corespun/io/detail/os.hpp>
 #include <corespun/io/detail/slab.hpp>
 #include <corespun/io/options.hpp>
 #include <corespun/runtime/detail/core.hpp>
@@ -30,7 +31,9 @@ class io_driver : public driver {
  public:
   static constexpr int pending = INT_MIN;  // what start() returns when the answer comes later
 
-  explicit io_driver(const io_options& options) : options_(options), pool_(options) {}
+  /// `calls` outlives the driver; nullptr: the kernel's.
+  explicit io_driver(const io_options& options, os_calls* calls = nullptr)
+      : options_(options), calls_(calls != nullptr ? *calls : sys()), pool_(options) {}
 
   /// The I/O driver of the core that runs the caller's task. A runtime without one is the caller's
   /// bug.
@@ -79,6 +82,8 @@ class io_driver : public driver {
   void return_buffer(std::uint32_t buffer) noexcept;
   void return_buffer_from_elsewhere(std::uint32_t buffer) noexcept;
   [[nodiscard]] core& home() const noexcept { return *home_; }
+
+  [[nodiscard]] os_calls& calls() const noexcept { return calls_; }
 
   // --- the door, as far as it is common ---
 
@@ -145,6 +150,7 @@ class io_driver : public driver {
   void learn_size(op& o, int result, std::uint32_t flags) noexcept;
   void take_returned() noexcept;
 
+  os_calls& calls_;
   buffer_pool pool_;
   op_queue starved_;  // wait for a buffer
   bool feeding_ = false;

@@ -1,7 +1,7 @@
 #pragma once
 // raw_fd: a descriptor on its way to an owner.
 
-#include <unistd.h>
+#include <corespun/io/detail/os.hpp>
 
 #include <utility>
 
@@ -14,7 +14,7 @@ class raw_fd {
   raw_fd(raw_fd&& other) noexcept : fd_(other.release()) {}
   raw_fd& operator=(raw_fd&&) = delete;
   ~raw_fd() {
-    if (fd_ >= 0) ::close(fd_);
+    if (fd_ >= 0) sys().close(fd_);
   }
   [[nodiscard]] int get() const noexcept { return fd_; }
   int release() noexcept { return std::exchange(fd_, -1); }

@@ -18,8 +18,10 @@ constinit thread_local core* current_core = nullptr;
   return current_core;
 }
 
+void core::stand_in(core* c) noexcept { current_core = c; }
+
 void core::attach(std::unique_ptr<driver> d) {
-  current_core = this;
+  stand_in(this);
   driver_ = std::move(d);
   driver_->attach(*this);
 }
@@ -30,22 +32,26 @@ void core::begin_end() noexcept {
 }
 
 void core::run() {
-  while (!finished()) {
-    run_ready();                      // own tasks, at most one budget
-    take_mail();                      // what other threads sent
-    timers_.advance(now());           // what has become due
-    driver_->poll(sleep_deadline());  // submit, and wait if there is nothing else to do
-    sleeping_.store(false, std::memory_order_relaxed);
-  }
+  while (!finished()) turn();
   release_free_frames();
+}
+
+void core::turn() noexcept {
+  sleeping_.store(false, std::memory_order_relaxed);
+  run_ready();                      // own tasks, at most one budget
+  take_mail();                      // what other threads sent
+  timers_.advance(now());           // what has become due
+  driver_->poll(sleep_deadline());  // submit, and wait if there is nothing else to do
 }
 
 void core::run_ready() noexcept {
   for (unsigned left = run_budget; left > 0 && !ready_.empty(); --left) {
     inline_left_ = inline_budget;
     // A simulation runs the ready roots in any order; production takes the oldest.
-    for (std::uint32_t skip = choose(ready_.size(), site::next_task); skip > 0; --skip)
-      ready_.push(ready_.pop());
+    if (simulation_ != nullptr) {
+      for (auto skip = simulation_->choose(ready_.size(), sim::site::next_task); skip > 0; --skip)
+        ready_.push(ready_.pop());
+    }
     running_ = &ready_.pop();
     running_->resume();
     running_ = nullptr;
@@ -67,8 +73,11 @@ void core::take_mail() noexcept {
 
 clock::time_point core::sleep_deadline() noexcept {
   if (!ready_.empty() || finished()) return clock::time_point::min();
-  sleeping_.store(true, std::memory_order_seq_cst);        // I1 step 1
-  if (!inbox_.empty()) return clock::time_point::min();    // I1 step 2
+  preemption_point();
+  sleeping_.store(true, std::memory_order_seq_cst);  // I1 step 1
+  preemption_point();
+  if (!inbox_.empty()) return clock::time_point::min();  // I1 step 2
+  preemption_point();
   return timers_.next_deadline();
 }
 
@@ -81,6 +90,7 @@ void core::post(mail& m) noexcept {
   std::atomic<unsigned>* const counted = current() == nullptr ? &machine_.posters : nullptr;
   if (counted != nullptr) counted->fetch_add(1, std::memory_order_relaxed);
   inbox_.push(m);  // I1 step 1
+  if (current() != nullptr) preemption_point();
   // I1 step 2; the exchange lets one of several posters pay for the wake.
   if (sleeping_.load(std::memory_order_seq_cst) &&
       sleeping_.exchange(false, std::memory_order_seq_cst)) {
@@ -90,7 +100,7 @@ void core::post(mail& m) noexcept {
 }
 
 clock::time_point core::now() const noexcept {
-  if (oracle_ != nullptr) return oracle_->now();
+  if (simulation_ != nullptr) return simulation_->now();
   return clock::time_point(std::chrono::steady_clock::now().time_since_epoch());
 }
 

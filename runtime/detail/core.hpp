@@ -14,6 +14,7 @@
 #include <corespun/runtime/clock.hpp>
 #include <corespun/runtime/detail/mail.hpp>
 #include <corespun/runtime/detail/root.hpp>
+#include <corespun/runtime/detail/simulation.hpp>
 #include <corespun/runtime/detail/timer_wheel.hpp>
 #include <corespun/runtime/driver.hpp>
 
@@ -26,16 +27,22 @@ struct machine;
 
 class core {
  public:
-  core(unsigned index, machine& all, oracle* chance) noexcept
-      : index_(index), machine_(all), oracle_(chance) {}
+  /// `played`: the simulation that runs it in place of a thread, or nullptr.
+  core(unsigned index, machine& all, simulation* played) noexcept
+      : index_(index), machine_(all), simulation_(played) {}
 
   /// The core whose thread this is; nullptr elsewhere. Never keep the answer across a co_await.
   [[nodiscard]] static core* current() noexcept;
+  /// This thread is that core's from now on; nullptr: it is none.
+  static void stand_in(core* c) noexcept;
 
   // --- the loop; the core's own thread ---
 
   void attach(std::unique_ptr<driver> d);
   void run();
+  void turn() noexcept;
+  /// It was asked to end, and nothing is left to do.
+  [[nodiscard]] bool finished() noexcept;
 
   // --- any thread ---
 
@@ -51,9 +58,8 @@ class core {
   [[nodiscard]] driver& backend() noexcept { return *driver_; }
   [[nodiscard]] timer_wheel& timers() noexcept { return timers_; }
   [[nodiscard]] clock::time_point now() const noexcept;
-  [[nodiscard]] std::uint32_t choose(std::uint32_t n, site where) noexcept {
-    return oracle_ != nullptr ? oracle_->choose(n, where) : 0;
-  }
+  /// nullptr: this is a real machine.
+  [[nodiscard]] simulation* simulated() const noexcept { return simulation_; }
   void make_ready(root& r) noexcept { ready_.push(r); }
 
   /// Delivers the mail when the coroutine that runs at present has been left: what must not happen
@@ -83,11 +89,14 @@ class core {
   void begin_end() noexcept;
   void run_ready() noexcept;
   [[nodiscard]] clock::time_point sleep_deadline() noexcept;
-  [[nodiscard]] bool finished() noexcept;
+  /// Between two steps of a protocol: in a simulation other cores may get ahead here.
+  void preemption_point() noexcept {
+    if (simulation_ != nullptr) simulation_->preemption_point();
+  }
 
   const unsigned index_;
   machine& machine_;
-  oracle* const oracle_;
+  simulation* const simulation_;
   std::unique_ptr<driver> driver_;
   ready_list ready_;
   timer_wheel timers_;

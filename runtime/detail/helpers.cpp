@@ -1,5 +1,6 @@
 #include <corespun/runtime/detail/helpers.hpp>
 
+#include <corespun/runtime/detail/simulation.hpp>
 #include <corespun/runtime/detail/threads.hpp>
 
 #include <chrono>
@@ -13,23 +14,32 @@ constexpr std::chrono::seconds idle_limit{10};
 }  // namespace
 
 helpers::~helpers() {
+  if (simulation_ != nullptr) simulation_->forget(this);
   std::unique_lock lock(mutex_);
   ending_ = true;
   changed_.notify_all();
   changed_.wait(lock, [this] { return running_ == 0; });
 }
 
+void helpers::start_thread_if_needed() {
+  if (idle_ > queued_ || running_ >= limit_) return;
+  try {
+    const all_signals_blocked no_signals_there;
+    // counted in running_; the destructor waits for zero
+    std::thread([this] { work(); }).detach();
+    ++running_;
+  } catch (const std::system_error&) {
+    if (running_ == 0) throw;
+  }
+}
+
 void helpers::submit(job& j) {
   const std::lock_guard lock(mutex_);
-  if (idle_ <= queued_ && running_ < limit_) {
-    try {
-      const all_signals_blocked no_signals_there;
-      // counted in running_; the destructor waits for zero
-      std::thread([this] { work(); }).detach();
-      ++running_;
-    } catch (const std::system_error&) {
-      if (running_ == 0) throw;
-    }
+  if (simulation_ != nullptr) {
+    const auto late = std::chrono::microseconds(simulation_->choose(100, sim::site::delay));
+    simulation_->after(late, this, [this] { run_oldest(); });
+  } else {
+    start_thread_if_needed();
   }
   j.queued = true;
   j.next = nullptr;
@@ -52,6 +62,14 @@ void helpers::unlink(job& j) noexcept {
   (j.next != nullptr ? j.next->prev : last_) = j.prev;
   j.queued = false;
   --queued_;
+}
+
+/// As a helper thread would; nothing if the job was withdrawn.
+void helpers::run_oldest() {
+  if (first_ == nullptr) return;
+  job& j = *first_;
+  unlink(j);
+  j.run(j);
 }
 
 void helpers::work() {

@@ -12,6 +12,8 @@
 
 namespace corespun::detail {
 
+class simulation;
+
 struct job {
   job* prev = nullptr;
   job* next = nullptr;
@@ -26,16 +28,22 @@ class helpers {
   helpers& operator=(const helpers&) = delete;
   ~helpers();
 
+  /// Jobs become events of the simulation; there are no threads. nullptr: nothing changes.
+  void play(simulation* s) noexcept { simulation_ = s; }
+
   /// Any thread. Throws std::system_error if not even one thread can be made.
   void submit(job& j);
   /// True: the job was still queued and will not run.
   [[nodiscard]] bool withdraw(job& j) noexcept;
 
  private:
+  void start_thread_if_needed();
   void work();
+  void run_oldest();
   void unlink(job& j) noexcept;
 
   const unsigned limit_;
+  simulation* simulation_ = nullptr;
   std::mutex mutex_;  // guards all below
   std::condition_variable changed_;
   job* first_ = nullptr;

@@ -11,6 +11,50 @@
 
 namespace corespun::detail {
 
+namespace {
+
+/// Adds a line for r and one for each root below it. What lives on another core goes to
+/// elsewhere(root, level).
+template <typename Elsewhere>
+void describe(root& r, int level, std::string& text, const Elsewhere& elsewhere) {
+  if (!r.begun()) return;
+  if (r.home().simulated() == nullptr && &r.home() != core::current()) {
+    elsewhere(r, level);
+    return;
+  }
+  if (!r.outermost()) return;  // it has ended
+  text.append(static_cast<std::size_t>(2 * level + 2), ' ');
+  text += "core " + std::to_string(r.home().index()) + ": ";
+  if (r.site.line() != 0) {
+    text +=
+        "task spawned at " + std::string(r.site.file_name()) + ":" + std::to_string(r.site.line());
+  } else {
+    text += level == 0 ? "main" : "body";
+  }
+  text += r.waits_for() != nullptr ? std::string(" waits: ") + r.waits_for()->name
+                                   : std::string(" is ready to run");
+  text += '\n';
+  struct below {
+    int level;
+    std::string& text;
+    const Elsewhere& elsewhere;
+  } context{level + 1, text, elsewhere};
+  r.visit_children(
+      [](void* data, root& child) {
+        const auto* b = static_cast<const below*>(data);
+        describe(child, b->level, b->text, b->elsewhere);
+      },
+      &context);
+}
+
+}  // namespace
+
+std::string waiting_tasks(root& main) {
+  std::string text;
+  describe(main, 0, text, [](root&, int) {});
+  return text;
+}
+
 /// Counts the parts that are still being written.
 struct task_report::progress {
   std::mutex mutex;
@@ -33,53 +77,24 @@ struct task_report::part : mail {
   }
 
   void write() noexcept {
-    describe(from, depth);
+    std::string text;
+    describe(from, depth, text, [this](root& r, int level) {
+      // Only spawned tasks live elsewhere; holding one keeps it valid until its core has written
+      // about it.
+      auto& s = static_cast<spawned&>(r);
+      s.hold();
+      s.home().post(*new part(all, s, &s, level));
+    });
     std::fwrite(text.data(), 1, text.size(), stderr);
     all->add(-1);
     if (held != nullptr) held->let_go();
     delete this;
   }
 
-  void describe(root& r, int level) {
-    if (!r.begun()) return;
-    const bool was_spawned = r.site.line() != 0;
-    if (&r.home() != core::current()) {
-      // Only spawned tasks live elsewhere; holding one keeps it valid until its core has written
-      // about it.
-      auto& s = static_cast<spawned&>(r);
-      s.hold();
-      s.home().post(*new part(all, s, &s, level));
-      return;
-    }
-    if (!r.outermost()) return;  // it has ended
-    text.append(static_cast<std::size_t>(2 * level + 2), ' ');
-    text += "core " + std::to_string(r.home().index()) + ": ";
-    if (was_spawned) {
-      text += "task spawned at " + std::string(r.site.file_name()) + ":" +
-              std::to_string(r.site.line());
-    } else {
-      text += level == 0 ? "main" : "body";
-    }
-    text += r.waits_for() != nullptr ? std::string(" waits: ") + r.waits_for()->name
-                                     : std::string(" is ready to run");
-    text += '\n';
-    struct below {
-      part* self;
-      int level;
-    } below_here{this, level + 1};
-    r.visit_children(
-        [](void* context, root& child) {
-          const auto* b = static_cast<const below*>(context);
-          b->self->describe(child, b->level);
-        },
-        &below_here);
-  }
-
   std::shared_ptr<progress> all;
   root& from;
   spawned* held;
   int depth;
-  std::string text;
 };
 
 task_report::task_report(root& main, const char* title) : all_(std::make_shared<progress>()) {

@@ -4,8 +4,13 @@
 #include <corespun/runtime/detail/root.hpp>
 
 #include <memory>
+#include <string>
 
 namespace corespun::detail {
+
+/// The tree of tasks below `main`, a line each: what it waits for and where it was spawned. Only
+/// where one thread plays all cores.
+[[nodiscard]] std::string waiting_tasks(root& main);
 
 /// Prints the tree of tasks below `main` to stderr: what each waits for and where it was spawned.
 /// Each core prints its part. Not on a core's thread.

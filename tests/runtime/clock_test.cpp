@@ -1,4 +1,4 @@
-// clock and oracle: one clock, one source of chance, and a test can own both.
+// clock and chance: one clock, one source of chance, and a test can own both.
 
 #include <corespun/runtime/clock.hpp>
 #include <corespun/runtime/scope.hpp>
@@ -35,7 +35,7 @@ TEST(clock, reads_the_monotonic_clock_outside_of_a_core_and_on_one) {
   });
 }
 
-TEST(clock, is_the_oracles_on_the_cores_of_its_runtime_only) {
+TEST(clock, is_the_simulations_on_the_cores_of_its_runtime_only) {
   virtual_time time;
   const clock::time_point outside = clock::now();
   time.run([&]() -> task<> {
@@ -60,12 +60,12 @@ std::string order_of_tasks(virtual_time& time) {
   return order;
 }
 
-TEST(oracle, without_chance_the_oldest_ready_task_runs_first) {
+TEST(chance, without_chance_the_oldest_ready_task_runs_first) {
   virtual_time time;
   EXPECT_EQ(order_of_tasks(time), "abcde");
 }
 
-TEST(oracle, one_seed_gives_one_order_and_many_seeds_many) {
+TEST(chance, one_seed_gives_one_order_and_many_seeds_many) {
   std::set<std::string> orders;
   for (unsigned seed = 0; seed < 50; ++seed) {
     virtual_time time(seed);

@@ -9,42 +9,32 @@
 //     EXPECT_EQ(time.elapsed(), 1h);
 //   });
 
-#include <corespun/runtime/clock.hpp>
+#include <corespun/runtime/detail/simulation.hpp>
 #include <corespun/runtime/driver.hpp>
 
 #include <memory>
-#include <optional>
-#include <random>
-#include <semaphore>
 #include <utility>
 
 #include "tests/support/run.hpp"
 
 namespace corespun::test {
 
-class virtual_time final : public detail::oracle {
+class virtual_time {
  public:
   /// Ready tasks run in order of age.
-  virtual_time() = default;
-  /// Ready tasks run in an order that the seed decides.
-  explicit virtual_time(unsigned seed) : chance_(seed) {}
-
-  [[nodiscard]] clock::time_point now() noexcept override { return now_; }
-  [[nodiscard]] std::uint32_t choose(std::uint32_t n, detail::site) noexcept override {
-    return chance_ ? static_cast<std::uint32_t>((*chance_)() % n) : 0;
-  }
+  virtual_time() : chance_(std::make_unique<first>()) {}
+  /// In an order that the seed decides.
+  explicit virtual_time(unsigned seed) : chance_(std::make_unique<sim::seeded>(seed)) {}
 
   /// Since this object was made.
-  [[nodiscard]] clock::duration elapsed() const noexcept { return now_.time_since_epoch(); }
+  [[nodiscard]] clock::duration elapsed() const noexcept { return all_.now().time_since_epoch(); }
   /// As if the running task had computed for so long.
-  void pass(clock::duration d) noexcept { now_ += d; }
+  void pass(clock::duration d) noexcept { all_.pass(d); }
 
-  /// One core, since there is one clock. The driver still waits for mail from other threads when no
-  /// timer is armed.
-  [[nodiscard]] runtime_options options() {
-    runtime_options o = cores(1);
-    o.oracle = this;
-    o.driver = [this](unsigned) { return std::make_unique<jumping_driver>(*this); };
+  [[nodiscard]] runtime_options options(unsigned n = 1) {
+    runtime_options o = cores(n);
+    o.simulation = &all_;
+    o.driver = [this](unsigned) { return std::make_unique<idle_driver>(all_); };
     return o;
   }
   template <typename Fn>
@@ -53,29 +43,27 @@ class virtual_time final : public detail::oracle {
   }
 
  private:
-  class jumping_driver final : public driver {
+  struct first final : sim::chance {
+    std::uint32_t choose(std::uint32_t, sim::site) override { return 0; }
+  };
+  class idle_driver final : public driver {
    public:
-    explicit jumping_driver(virtual_time& t) noexcept : time_(t) {}
-    void attach(detail::core&) override {}
-    void poll(clock::time_point deadline) override {
-      if (deadline == clock::time_point::max()) {
-        rung_.acquire();
-      } else if (!rung_.try_acquire() && deadline > time_.now_) {
-        time_.now_ = deadline;
-      }
-    }
-    void wake() noexcept override { rung_.release(); }
+    explicit idle_driver(detail::simulation& s) noexcept : all_(s) {}
+    ~idle_driver() override { all_.remove(*place_->who); }
+    void attach(detail::core& c) override { place_ = &all_.add(c); }
+    void poll(clock::time_point deadline) override { place_->sleeps_until = deadline; }
+    void wake() noexcept override { place_->woken = true; }
     [[nodiscard]] std::size_t in_flight() const noexcept override { return 0; }
     void cancel_all() override {}
     [[nodiscard]] const char* name() const noexcept override { return "virtual"; }
 
    private:
-    virtual_time& time_;
-    std::counting_semaphore<> rung_{0};
+    detail::simulation& all_;
+    detail::simulation::place* place_ = nullptr;
   };
 
-  clock::time_point now_{};
-  std::optional<std::minstd_rand> chance_;
+  std::unique_ptr<sim::chance> chance_;
+  detail::simulation all_{*chance_};
 };
 
 }  // namespace corespun::test

@@ -1,0 +1,38 @@
+#pragma once
+// played_main: the outermost task of a runtime that a simulation plays.
+
+#include <corespun/runtime/detail/core.hpp>
+#include <corespun/runtime/detail/root.hpp>
+
+namespace corespun::detail {
+
+class played_main final : private joiner {
+ public:
+  /// Makes it ready on core `home`.
+  played_main(root& main, core& home, std::coroutine_handle<> frame) noexcept : main_(main) {
+    main_.adopt(home, *this, frame);
+    main_.complete_from_any_thread();
+  }
+
+  [[nodiscard]] bool ended() const noexcept { return ended_; }
+  /// From outside of all cores.
+  void cancel() noexcept {
+    core::stand_in(&main_.home());
+    main_.cancel();
+    core::stand_in(nullptr);
+    main_.home().backend().wake();
+  }
+
+ private:
+  std::coroutine_handle<> child_ended(root&) noexcept override {
+    main_.home().when_left(left_.to<&played_main::end>(*this));
+    return std::noop_coroutine();
+  }
+  void end() noexcept { ended_ = true; }
+
+  root& main_;
+  bool ended_ = false;
+  member_mail<played_main> left_;
+};
+
+}  // namespace corespun::detail
