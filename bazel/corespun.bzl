@@ -2,6 +2,8 @@
 
 _LANES = {
     "futex": {},
+    "world": {},
+    "sim": {"CORESPUN_TEST_DRIVER": "sim"},
     "uring": {"CORESPUN_DRIVER": "uring"},
     "epoll": {"CORESPUN_DRIVER": "epoll"},
     "small": {"CORESPUN_DRIVER": "uring", "CORESPUN_TEST_RINGS": "small"},

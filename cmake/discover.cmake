@@ -5,6 +5,7 @@ set(lane_futex "")  # the runtime alone, without kernel I/O
 set(lane_world "")  # the simulation itself
 set(lane_uring CORESPUN_DRIVER=uring)
 set(lane_epoll CORESPUN_DRIVER=epoll)
+set(lane_sim CORESPUN_TEST_DRIVER=sim)
 set(lane_small CORESPUN_DRIVER=uring CORESPUN_TEST_RINGS=small)
 set(every_lane UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 TSAN_OPTIONS=halt_on_error=1)
 

@@ -1,5 +1,5 @@
-# One executable per folder of tests/. What does I/O runs in three lanes, chosen by environment, so
-# that each promise holds under each driver: uring, epoll, and uring with rings of a few entries.
+# One executable per folder of tests/. It runs in lanes, chosen by environment, so that each promise
+# holds under each driver: uring, epoll, uring with rings of a few entries, and the simulation.
 enable_testing()
 find_package(GTest REQUIRED)
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
@@ -34,9 +34,9 @@ function(corespun_tests folder)
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${list})
 endfunction()
 
-corespun_tests(runtime LANES futex)
-corespun_tests(io LANES uring epoll small)
-corespun_tests(net LANES uring epoll small)
+corespun_tests(runtime LANES futex sim)
+corespun_tests(io LANES uring epoll small sim)
+corespun_tests(net LANES uring epoll small sim)
 corespun_tests(sim LANES world)
 if(CORESPUN_EXAMPLES)
   corespun_tests(examples LANES uring epoll small STARTS examples)

@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <deque>
 #include <memory>
+#include <unordered_map>
 
 namespace corespun::detail {
 namespace {
@@ -83,7 +84,7 @@ class sim_driver final : public io_driver {
       if (on != nullptr) on->waiting.push_back(this);
     }
     ~request() {
-      driver.all_.forget(this);
+      if (scheduled) driver.all_.forget(when);
       if (on != nullptr) std::erase(on->waiting, this);
     }
     void changed() noexcept override { driver.consider(*this); }
@@ -93,6 +94,7 @@ class sim_driver final : public io_driver {
     std::uint64_t tag;
     std::shared_ptr<sim_socket> on;  // nullptr: a real file
     bool scheduled = false;
+    simulation::events::iterator when{};  // if it is scheduled
   };
 
   void left(const std::string& what) {
@@ -122,16 +124,18 @@ class sim_driver final : public io_driver {
     }
     o.where = op::place::kernel;
     o.cancel_sent = false;
-    requests_.push_back(std::make_unique<request>(*this, o, std::move(s)));
-    consider(*requests_.back());
+    auto r = std::make_unique<request>(*this, o, std::move(s));
+    request& waits = *r;
+    requests_.emplace(waits.tag, std::move(r));
+    consider(waits);
     return pending;
   }
 
   void stop(op& o) noexcept override {
     if (std::exchange(o.cancel_sent, true)) return;
     all_.after(soon(), this, [this, tag = slab<op>::tag(o)] {
-      const auto r = std::ranges::find(requests_, tag, [](const auto& p) { return p->tag; });
-      if (r != requests_.end()) finish(**r, -ECANCELED, 0);  // else its answer is on the way
+      const auto r = requests_.find(tag);
+      if (r != requests_.end()) finish(*r->second, -ECANCELED, 0);  // else its answer is on the way
     });
   }
 
@@ -151,7 +155,7 @@ class sim_driver final : public io_driver {
   void consider(request& r) noexcept {
     if (r.scheduled || !possible(r)) return;
     r.scheduled = true;
-    all_.after(soon(), &r, [&r] { r.driver.carry_out(r); });
+    r.when = all_.after(soon(), &r, [&r] { r.driver.carry_out(r); });
   }
 
   [[nodiscard]] static bool possible(const request& r) noexcept {
@@ -170,7 +174,7 @@ class sim_driver final : public io_driver {
     r.scheduled = false;
     if (ops_.find(r.tag) == nullptr) {
       watch_.wrong("the record of an operation was given up before its final completion");
-      drop(r);
+      requests_.erase(std::uint64_t{r.tag});
       return;
     }
     attempt_flags_ = 0;
@@ -247,19 +251,16 @@ class sim_driver final : public io_driver {
     answers_.push_back({tag, result, flags});
     place_->woken = true;
   }
-  void drop(const request& r) noexcept {
-    std::erase_if(requests_, [&](const auto& p) { return p.get() == &r; });
-  }
   void finish(const request& r, int result, std::uint32_t flags) noexcept {
     post(r.tag, result, flags);
-    drop(r);
+    requests_.erase(std::uint64_t{r.tag});
   }
 
   sim_host& host_;
   simulation& all_;
   const sim_watch& watch_;
   simulation::place* place_ = nullptr;
-  std::vector<std::unique_ptr<request>> requests_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<request>> requests_;  // by tag
   std::deque<answer> answers_;
   std::deque<std::uint16_t> free_[buffer_pool::classes];
 };

@@ -35,6 +35,15 @@ sim_name::sim_name(const sockaddr* at, socklen_t bytes) noexcept
   std::memcpy(&storage, at, size);
 }
 
+sim_name sim_name::none(int family) noexcept {
+  sim_name n;
+  n.storage.ss_family = static_cast<sa_family_t>(family);
+  n.size = family == AF_UNIX    ? sizeof(sa_family_t)
+           : family == AF_INET6 ? sizeof(sockaddr_in6)
+                                : sizeof(sockaddr_in);
+  return n;
+}
+
 std::string sim_name::place() const {
   char text[INET6_ADDRSTRLEN] = "";
   if (family() == AF_INET) {
@@ -478,6 +487,8 @@ int sim_host::make_non_blocking(int fd) noexcept {
 int sim_host::set_option(int fd, int level, int name, const void* value, socklen_t size) noexcept {
   const auto s = at(fd);
   if (s == nullptr) return fail(EBADF);
+  if (s->what == kind::pipe) return fail(ENOTSOCK);
+  if (name < 0) return fail(ENOPROTOOPT);
   int number = 0;
   std::memcpy(&number, value, std::min<std::size_t>(size, sizeof number));
   if (level == SOL_SOCKET && name == SO_REUSEPORT) s->shares_port = number != 0;
@@ -495,6 +506,8 @@ int sim_host::set_option(int fd, int level, int name, const void* value, socklen
 int sim_host::option(int fd, int level, int name, void* value, socklen_t* size) noexcept {
   const auto s = at(fd);
   if (s == nullptr) return fail(EBADF);
+  if (s->what == kind::pipe) return fail(ENOTSOCK);
+  if (name < 0) return fail(ENOPROTOOPT);
   int number = 0;
   if (level == SOL_SOCKET && name == SO_ACCEPTCONN) {
     number = s->what == kind::listener ? 1 : 0;
@@ -513,22 +526,15 @@ int sim_host::option(int fd, int level, int name, void* value, socklen_t* size) 
 int sim_host::local_name(int fd, sockaddr* to, socklen_t* size) noexcept {
   const auto s = at(fd);
   if (s == nullptr) return fail(EBADF);
-  sim_name name = s->local;
-  if (name.size == 0) {
-    name.storage.ss_family = static_cast<sa_family_t>(s->family);
-    name.size = s->family == AF_UNIX    ? sizeof(sa_family_t)
-                : s->family == AF_INET6 ? sizeof(sockaddr_in6)
-                                        : sizeof(sockaddr_in);
-  }
-  name.copy_to(to, size);
+  (s->local.size != 0 ? s->local : sim_name::none(s->family)).copy_to(to, size);
   return 0;
 }
 
 int sim_host::peer_name(int fd, sockaddr* to, socklen_t* size) noexcept {
   const auto s = at(fd);
   if (s == nullptr) return fail(EBADF);
-  if (s->remote.size == 0 || s->what != kind::stream) return fail(ENOTCONN);
-  s->remote.copy_to(to, size);
+  if (s->what != kind::stream) return fail(ENOTCONN);
+  (s->remote.size != 0 ? s->remote : sim_name::none(s->family)).copy_to(to, size);
   return 0;
 }
 

@@ -52,6 +52,8 @@ struct sim_name {
 
   sim_name() = default;
   sim_name(const sockaddr* at, socklen_t bytes) noexcept;
+  /// What a socket is called that has no name.
+  [[nodiscard]] static sim_name none(int family) noexcept;
   [[nodiscard]] sa_family_t family() const noexcept { return storage.ss_family; }
   [[nodiscard]] bool inet() const noexcept { return family() == AF_INET || family() == AF_INET6; }
   /// the address without its port; the path of a Unix socket

@@ -29,7 +29,10 @@ class core {
  public:
   /// `played`: the simulation that runs it in place of a thread, or nullptr.
   core(unsigned index, machine& all, simulation* played) noexcept
-      : index_(index), machine_(all), simulation_(played) {}
+      : run_budget(played != nullptr ? 4 : 256),
+        index_(index),
+        machine_(all),
+        simulation_(played) {}
 
   /// The core whose thread this is; nullptr elsewhere. Never keep the answer across a co_await.
   [[nodiscard]] static core* current() noexcept;
@@ -76,14 +79,14 @@ class core {
   /// An operation that needed no wait may go on at once, but not for ever: others wait, too.
   [[nodiscard]] bool may_go_on_inline() noexcept { return inline_left_ > 0 && inline_left_-- > 0; }
 
+  /// Roots between two looks at mail, timers and the driver. Tests make it small.
+  unsigned run_budget;
   /// The driver as the floor above knows it; set by that driver when it attaches.
   void* io = nullptr;
   /// Delivers what was posted after run() returned; the destructor of the runtime only.
   void take_mail() noexcept;
 
  private:
-  // roots between two looks at mail, timers and the driver
-  static constexpr unsigned run_budget = 256;
   static constexpr unsigned inline_budget = 64;  // completions without a wait, per resumption
 
   void begin_end() noexcept;

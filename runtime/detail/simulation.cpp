@@ -20,8 +20,9 @@ void simulation::note(std::uint64_t value) noexcept {
   hash_ ^= hash_ >> 32;
 }
 
-void simulation::at(clock::time_point when, const void* owner, std::function<void()> fn) {
-  events_.emplace(std::max(when, now_), event{owner, std::move(fn)});
+simulation::events::iterator simulation::at(clock::time_point when, const void* owner,
+                                            std::function<void()> fn) {
+  return events_.emplace(std::max(when, now_), event{owner, std::move(fn)});
 }
 
 void simulation::forget(const void* owner) noexcept {
@@ -77,13 +78,13 @@ void simulation::preemption_point() {
 bool simulation::step() {
   runnable_.clear();
   for (const auto& p : places_) {
-    if (can_run(*p)) runnable_.push_back(p.get());
+    if (!p->inside && can_run(*p)) runnable_.push_back(p.get());
   }
   const auto due =
       static_cast<std::uint32_t>(std::distance(events_.begin(), events_.upper_bound(now_)));
   const auto cores = static_cast<std::uint32_t>(runnable_.size());
   if (cores + due == 0) return advance();
-  if (++turns_now_ % turns_per_microsecond == 0) now_ += std::chrono::microseconds(1);
+  if (++turns_now_ > free_turns) now_ += std::chrono::microseconds(1);
   const std::uint32_t next = choose(cores + due, sim::site::next_turn);
   if (next < cores) {
     turn(*runnable_[next]);
@@ -99,7 +100,7 @@ bool simulation::step() {
 bool simulation::advance() {
   auto next = clock::time_point::max();
   for (const auto& p : places_) {
-    if (!p->halted) next = std::min(next, p->sleeps_until);
+    if (!p->inside && !p->halted) next = std::min(next, p->sleeps_until);
   }
   if (!events_.empty()) next = std::min(next, events_.begin()->first);
   if (next == clock::time_point::max()) return false;

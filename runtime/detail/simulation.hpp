@@ -6,8 +6,8 @@
 // Invariants
 //   - Whatever could happen in another order, or not at all, is a choice (chance.hpp).
 //   - The clock moves only when no core can run and nothing is due; it then stands at the next
-//     deadline. Only cores that never sleep are let to move it on, a microsecond for each thousand
-//     turns.
+//     deadline. Only where that does not come for a hundred turns, as with a core that never sleeps,
+//     each further turn takes a microsecond.
 //   - A core may be overtaken by others in the middle of its turn, at each preemption_point(): these
 //     stand between the steps of the protocols that real cores run against each other.
 
@@ -57,11 +57,18 @@ class simulation {
 
   // --- the world outside of the cores ---
 
+  struct event {
+    const void* owner;
+    std::function<void()> happen;
+  };
+  using events = std::multimap<clock::time_point, event>;
   /// Calls fn at that time; of several at once, in any order. `owner` is who may forget it.
-  void at(clock::time_point when, const void* owner, std::function<void()> fn);
-  void after(clock::duration d, const void* owner, std::function<void()> fn) {
-    at(now_ + d, owner, std::move(fn));
+  events::iterator at(clock::time_point when, const void* owner, std::function<void()> fn);
+  events::iterator after(clock::duration d, const void* owner, std::function<void()> fn) {
+    return at(now_ + d, owner, std::move(fn));
   }
+  /// It has not happened yet, and does not.
+  void forget(events::iterator e) noexcept { events_.erase(e); }
   /// What this owner has asked for does not happen.
   void forget(const void* owner) noexcept;
 
@@ -86,7 +93,8 @@ class simulation {
   /// Other cores may get ahead here.
   void preemption_point();
 
-  /// One turn, or one event, or the clock moves on. False: nothing will ever happen.
+  /// One turn, or one event, or the clock moves on. False: nothing will ever happen. Inside a turn:
+  /// that core stands still meanwhile, as in a call that blocks.
   bool step();
   /// False: it is not done, and nothing will ever happen.
   template <typename Done>
@@ -106,7 +114,7 @@ class simulation {
   void turn(place& p);
   bool advance();
 
-  static constexpr unsigned turns_per_microsecond = 1000;
+  static constexpr unsigned free_turns = 100;
 
   sim::chance& chance_;
   clock::time_point now_{};
@@ -114,11 +122,7 @@ class simulation {
   std::uint64_t hash_ = 0xcbf29ce484222325;
   std::vector<std::uint32_t> choices_;
   std::vector<std::unique_ptr<place>> places_;
-  struct event {
-    const void* owner;
-    std::function<void()> happen;
-  };
-  std::multimap<clock::time_point, event> events_;
+  events events_;
   std::vector<place*> runnable_;  // scratch
   std::map<std::uint64_t, bool> faulty_;  // places of buggify(): can they fire in this run
   std::set<std::string> probes_;

@@ -57,22 +57,26 @@ io_options asking_for(backend b) {
 }
 
 TEST(drivers, the_environment_overrides_the_option) {
+  if (on_sim()) GTEST_SKIP() << "is about how the real ones are chosen";
   const driver_variable epoll("epoll");
   EXPECT_EQ(driver_with(asking_for(backend::uring)), "epoll");
 }
 
 TEST(drivers, without_the_environment_the_option_counts) {
+  if (on_sim()) GTEST_SKIP() << "is about how the real ones are chosen";
   const driver_variable none("");
   EXPECT_EQ(driver_with(asking_for(backend::epoll)), "epoll");
 }
 
 TEST(drivers, automatic_takes_one_that_works) {
+  if (on_sim()) GTEST_SKIP() << "is about how the real ones are chosen";
   const driver_variable automatic("auto");
   const std::string name = driver_with(asking_for(backend::epoll));
   EXPECT_TRUE(name == "uring" || name == "epoll") << name;
 }
 
 TEST(drivers, an_unknown_name_in_the_environment_fails_the_start_and_says_what_to_set) {
+  if (on_sim()) GTEST_SKIP() << "is about how the real ones are chosen";
   const driver_variable bad("kqueue");
   try {
     (void)driver_with(io_options());
@@ -85,6 +89,7 @@ TEST(drivers, an_unknown_name_in_the_environment_fails_the_start_and_says_what_t
 }
 
 TEST(drivers, the_report_names_what_runs) {
+  if (on_sim()) GTEST_SKIP() << "is about how the real ones are chosen";
   run_io([]() -> task<> {
     const std::string report = backend_report();
     const std::string name = this_core::driver_name();
@@ -94,6 +99,7 @@ TEST(drivers, the_report_names_what_runs) {
 }
 
 TEST(drivers, a_runtime_that_cannot_start_leaves_nothing_behind) {
+  if (on_sim()) GTEST_SKIP() << "is about how the real ones are chosen";
   const std::size_t before = open_descriptors();
   const driver_variable bad("kqueue");
   runtime_options options = io_cores(3);
@@ -102,6 +108,7 @@ TEST(drivers, a_runtime_that_cannot_start_leaves_nothing_behind) {
 }
 
 TEST(drivers, runtimes_come_and_go_in_one_process) {
+  if (on_sim()) GTEST_SKIP() << "one thread plays all cores";
   const std::size_t before = open_descriptors();
   for (int i = 0; i < 10; ++i) run_io(io_cores(2), []() -> task<> { co_await yield(); });
   std::jthread other([] { run_io([]() -> task<> { co_await yield(); }); });
@@ -110,6 +117,7 @@ TEST(drivers, runtimes_come_and_go_in_one_process) {
 }
 
 TEST(drivers, system_calls_are_counted) {
+  if (on_sim()) GTEST_SKIP() << "there are no system calls";
   run_io([]() -> task<> {
     const std::uint64_t before = this_core_io().system_calls;
     raw_pair ends = socket_pair();

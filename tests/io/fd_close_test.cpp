@@ -21,7 +21,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-bool is_open(int native) { return ::fcntl(native, F_GETFD) >= 0; }
+bool is_open(int native) {
+  mode_t mode = 0;
+  return os().mode(native, mode) == 0;
+}
 
 task<std::error_code> read_one(fd& from) {
   std::array<std::byte, 1> byte{};
@@ -223,6 +226,7 @@ TEST(fd_death, use_on_another_core_aborts_and_says_so) {
 }
 
 TEST(fd_death, io_in_a_runtime_without_io_aborts_and_says_so) {
+  if (on_sim()) GTEST_SKIP() << "every core has I/O";
   EXPECT_DEATH(run_on(1,
                       []() -> task<> {
                         raw_pair ends = socket_pair();

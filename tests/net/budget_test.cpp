@@ -74,6 +74,7 @@ task<> request(tcp_stream& to) {
 }
 
 TEST(budget, an_echoed_request_takes_nothing_from_the_heap) {
+  if (on_sim()) GTEST_SKIP() << "budgets are those of the real drivers";
   run_io([]() -> task<> {
     raw_pair ends = tcp_pair();
     tcp_stream client = stream_on(std::move(ends.two));
@@ -90,6 +91,7 @@ TEST(budget, an_echoed_request_takes_nothing_from_the_heap) {
 }
 
 TEST(budget, a_request_with_a_deadline_takes_nothing_from_the_heap_either) {
+  if (on_sim()) GTEST_SKIP() << "budgets are those of the real drivers";
   run_io([]() -> task<> {
     raw_pair ends = tcp_pair();
     tcp_stream client = stream_on(std::move(ends.two));
@@ -146,6 +148,7 @@ TEST(budget, a_thousand_busy_connections_cost_a_fifth_of_a_system_call_per_reque
 
 // The clients are plain sockets of this process: they cost the kernel memory, not us.
 TEST(budget, an_idle_connection_keeps_less_than_one_and_a_half_kibibytes) {
+  if (on_sim()) GTEST_SKIP() << "budgets are those of the real drivers";
   constexpr std::size_t connections = 4'000;
   if (descriptor_limit() < 2 * connections + 100) GTEST_SKIP() << "too few descriptors allowed";
   run_io([]() -> task<> {

@@ -27,7 +27,7 @@ TEST(connect, makes_a_stream_that_works_in_both_directions) {
   run_io([]() -> task<> {
     const raw listener = raw_listener(address::loopback(0));
     tcp_stream ours = need(co_await connect(bound_address(listener)));
-    const raw theirs(sys(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC), "accept4"));
+    const raw theirs = accepted_from(listener);
     need(co_await ours.write_all("ping"));
     EXPECT_EQ(receive_now(theirs, 4), "ping");
     send_now(theirs, "pong");
@@ -42,7 +42,7 @@ TEST(connect, reaches_unix_sockets) {
     const address at = need(address::parse("unix:@corespun-connect-" + std::to_string(::getpid())));
     const raw listener = raw_listener(at);
     tcp_stream ours = need(co_await connect(at));
-    const raw theirs(sys(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC), "accept4"));
+    const raw theirs = accepted_from(listener);
     need(co_await ours.write_all("x"));
     EXPECT_EQ(receive_now(theirs, 1), "x");
     EXPECT_EQ(need(ours.peer_address()), at);
@@ -117,7 +117,7 @@ TEST(connect, waits_for_room_in_the_queue_of_a_unix_listener) {
     auto connecting = s.spawn(attempt, at);
     const auto nothing = co_await with_timeout(5ms, connecting.join());
     EXPECT_EQ(error_in(nothing), errc::timed_out);
-    const raw accepted(sys(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC), "accept4"));
+    const raw accepted = accepted_from(listener);
     const auto ended = co_await connecting.join();
     EXPECT_TRUE(ended.has_value());
   });

@@ -32,6 +32,7 @@ runtime_options with_helpers(unsigned n) {
 }
 
 TEST(offload, runs_elsewhere_and_the_task_goes_on_where_it_was) {
+  if (test::on_sim()) GTEST_SKIP() << "there are no helper threads";
   run([]() -> task<> {
     const std::thread::id here = std::this_thread::get_id();
     const std::thread::id there = co_await offload([] { return std::this_thread::get_id(); });
@@ -123,6 +124,7 @@ TEST(offload, never_runs_more_calls_at_once_than_there_may_be_threads) {
 }
 
 TEST(offload, uses_as_many_threads_as_there_are_calls_that_block) {
+  if (test::on_sim()) GTEST_SKIP() << "there are no helper threads";
   constexpr int calls = 8;
   std::latch all_there{calls};  // opens only if all run at once
   run_with(with_helpers(calls), [&](scope& s) -> task<> {
@@ -143,6 +145,7 @@ TEST(offload, of_one_thread_makes_the_calls_in_order) {
 }
 
 TEST(offload, a_call_that_is_cancelled_while_queued_is_never_made) {
+  if (test::on_sim()) GTEST_SKIP() << "there are no helper threads";
   run_with(with_helpers(1), [](scope& s) -> task<> {
     std::binary_semaphore go{0};
     event begun;
@@ -166,6 +169,7 @@ TEST(offload, a_call_that_is_cancelled_while_queued_is_never_made) {
 }
 
 TEST(offload, a_call_that_has_begun_is_awaited_and_its_value_delivered) {
+  if (test::on_sim()) GTEST_SKIP() << "there are no helper threads";
   run([](scope& s) -> task<> {
     std::binary_semaphore go{0};
     event begun;

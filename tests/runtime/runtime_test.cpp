@@ -114,6 +114,7 @@ TEST(runtime, has_as_many_cores_as_asked_for_or_as_it_may_use) {
 }
 
 TEST(runtime, pins_each_core_to_one_processor_unless_told_not_to) {
+  if (test::on_sim()) GTEST_SKIP() << "one thread plays all cores";
   const auto processors = [](bool pin) {
     runtime_options o = cores(1);
     o.pin = pin;
@@ -132,6 +133,7 @@ TEST(runtime, pins_each_core_to_one_processor_unless_told_not_to) {
 }
 
 TEST(runtime, names_its_threads_and_keeps_the_hosts_signals_from_them) {
+  if (test::on_sim()) GTEST_SKIP() << "one thread plays all cores";
   runtime rt(cores(1));
   EXPECT_TRUE(rt.run([]() -> task<> {
                   char name[16] = {};
@@ -166,6 +168,7 @@ TEST(runtime, two_at_once_do_not_know_each_other) {
 }
 
 TEST(runtime, tasks_of_two_runtimes_may_wait_for_each_other) {
+  if (test::on_sim()) GTEST_SKIP() << "one thread plays all cores";
   event ping;
   event pong;
   runtime a(cores(1));
@@ -183,6 +186,7 @@ TEST(runtime, tasks_of_two_runtimes_may_wait_for_each_other) {
 }
 
 TEST(runtime, run_may_be_called_by_several_threads_at_once) {
+  if (test::on_sim()) GTEST_SKIP() << "one thread plays all cores";
   runtime rt(cores(2));
   std::atomic<int> sum{0};
   {
@@ -285,6 +289,7 @@ std::size_t address_space_bytes() {
 }
 
 TEST(runtime, a_thread_that_cannot_be_made_fails_the_constructor_and_ends_those_that_were) {
+  if (test::on_sim()) GTEST_SKIP() << "one thread plays all cores";
   if (test::sanitized) GTEST_SKIP() << "sanitizers need the address space that this test takes";
   EXPECT_EXIT(start_where_only_a_few_threads_fit(), testing::ExitedWithCode(0), "refused: ");
 }

@@ -80,6 +80,7 @@ void terminated_while_waiting(int number) {
 }
 
 TEST(signals, sigterm_and_sigint_cancel_main_and_run_returns_stopped) {
+  if (test::on_sim()) GTEST_SKIP() << "a simulation takes no signals";
   EXPECT_EXIT(terminated_while_waiting(SIGTERM), ExitedWithCode(0), "");
   EXPECT_EXIT(terminated_while_waiting(SIGINT), ExitedWithCode(0), "");
 }
@@ -93,6 +94,7 @@ void terminated_with_tasks_on_all_cores() {
 }
 
 TEST(signals, sigterm_reaches_the_tasks_of_all_cores) {
+  if (test::on_sim()) GTEST_SKIP() << "a simulation takes no signals";
   EXPECT_EXIT(terminated_with_tasks_on_all_cores(), ExitedWithCode(0), "");
 }
 
@@ -104,6 +106,7 @@ void ends_by_itself_after_the_signal() {
 }
 
 TEST(signals, a_main_that_returns_after_the_cancel_has_ended_by_itself) {
+  if (test::on_sim()) GTEST_SKIP() << "a simulation takes no signals";
   EXPECT_EXIT(ends_by_itself_after_the_signal(), ExitedWithCode(1), "");
 }
 
@@ -117,6 +120,7 @@ void does_not_end_and_is_signalled_again() {
 }
 
 TEST(signals, a_second_one_ends_the_process_by_that_signal_and_names_the_tasks) {
+  if (test::on_sim()) GTEST_SKIP() << "a simulation takes no signals";
   EXPECT_EXIT(does_not_end_and_is_signalled_again(), KilledBySignal(SIGINT),
               "second signal ends the process; tasks that still ran\n.*main waits: shield\n");
 }
@@ -137,6 +141,7 @@ void outlives_the_notice() {
 }
 
 TEST(signals, tasks_that_survive_the_drain_notice_are_listed_and_awaited) {
+  if (test::on_sim()) GTEST_SKIP() << "a simulation takes no signals";
   EXPECT_EXIT(outlives_the_notice(), ExitedWithCode(0),
               "tasks that still run although they were asked to stop(.|\n)*"
               "task spawned at .*signals_test.cpp:[0-9]+ waits: shield");
@@ -157,6 +162,7 @@ void blocks_its_core_longer_than_the_report_waits() {
 }
 
 TEST(signals, a_core_that_answers_the_report_too_late_harms_nothing) {
+  if (test::on_sim()) GTEST_SKIP() << "a simulation takes no signals";
   EXPECT_EXIT(blocks_its_core_longer_than_the_report_waits(), ExitedWithCode(1),
               "a core does not answer");
 }
@@ -197,6 +203,7 @@ void looks_at_the_handlers(bool handle) {
 }
 
 TEST(signals, handlers_are_installed_during_run_only_and_only_if_asked_for) {
+  if (test::on_sim()) GTEST_SKIP() << "a simulation takes no signals";
   EXPECT_EXIT(looks_at_the_handlers(true), ExitedWithCode(0), "");
   EXPECT_EXIT(looks_at_the_handlers(false), ExitedWithCode(0), "");
 }
@@ -223,6 +230,7 @@ void two_runtimes_both_want_them() {
 }
 
 TEST(signals, belong_to_the_first_of_two_runs_that_ask_for_them) {
+  if (test::on_sim()) GTEST_SKIP() << "a simulation takes no signals";
   EXPECT_EXIT(two_runtimes_both_want_them(), ExitedWithCode(0), "");
 }
 

@@ -30,6 +30,7 @@ TEST(this_core, knows_its_index_and_how_many_there_are) {
 }
 
 TEST(this_core, names_its_driver) {
+  if (test::on_sim()) GTEST_SKIP() << "the driver is the simulation";
   run([]() -> task<> {
     EXPECT_STREQ(this_core::driver_name(), "futex");
     co_return;

@@ -99,7 +99,7 @@ class program {
 /// What this process writes to stderr goes into a pipe while this lives. At most what a pipe holds.
 class captured_stderr {
  public:
-  captured_stderr() : pipe_(pipe_pair()), before_(sys(::fcntl(2, F_DUPFD_CLOEXEC, 3), "dup")) {
+  captured_stderr() : pipe_(real_pipe()), before_(sys(::fcntl(2, F_DUPFD_CLOEXEC, 3), "dup")) {
     sys(::dup2(pipe_.two.get(), 2), "dup2");
     pipe_.two.reset();
   }
@@ -122,6 +122,11 @@ class captured_stderr {
   }
 
  private:
+  static raw_pair real_pipe() {
+    int ends[2];
+    sys(::pipe2(ends, O_CLOEXEC), "pipe2");
+    return {ends[0], ends[1]};
+  }
   void restore() noexcept {
     std::fflush(stderr);
     ::dup2(before_.get(), 2);

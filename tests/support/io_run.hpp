@@ -11,6 +11,7 @@
 #include <corespun/io/drivers.hpp>
 #include <corespun/runtime/result.hpp>
 #include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/sleep.hpp>
 #include <corespun/runtime/this_core.hpp>
 
 #include <gtest/gtest.h>
@@ -25,6 +26,7 @@
 #include <utility>
 
 #include "tests/support/run.hpp"
+#include "tests/support/sim_machine.hpp"
 
 namespace corespun::test {
 
@@ -44,6 +46,7 @@ namespace corespun::test {
 [[nodiscard]] inline runtime_options io_cores(unsigned n, io_options io = lane_io()) {
   runtime_options options = cores(n);
   options.driver = io_drivers(io);
+  if (on_sim()) sim_machine::get().play(options, io);
   return options;
 }
 
@@ -58,13 +61,17 @@ namespace corespun::test {
 }
 
 [[nodiscard]] inline std::size_t open_descriptors() {
+  if (on_sim()) return sim_machine::get().kernel.descriptors();
   const std::filesystem::directory_iterator all("/proc/self/fd");
   return static_cast<std::size_t>(std::distance(begin(all), end(all)));
 }
 
 /// Waits until this core has no operation in flight.
 inline task<> quiet() {
-  while (this_core_io().in_flight != 0) co_await yield();
+  while (this_core_io().in_flight != 0) {
+    if (on_sim()) co_await sleep_for(std::chrono::milliseconds(1));
+    co_await yield();
+  }
 }
 
 inline task<> quiet_everywhere() {

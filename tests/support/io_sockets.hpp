@@ -35,6 +35,24 @@ inline int sys(long value, const char* call) {
   return static_cast<int>(value);
 }
 
+/// The system calls of the lane.
+[[nodiscard]] inline detail::os_calls& os() {
+  return on_sim() ? sim_machine::get().kernel : detail::sys();
+}
+
+/// These block, and only these; nothing else goes on meanwhile on that core.
+inline long write_now(int fd, const void* from, std::size_t bytes) {
+  if (!on_sim()) return ::write(fd, from, bytes);
+  sim_machine& m = sim_machine::get();
+  if (fd < detail::sim_host::first_descriptor) return ::write(fd, from, bytes);
+  return m.block([&] { return m.kernel.send(*m.kernel.at(fd), from, bytes); });
+}
+inline long read_now(int fd, void* to, std::size_t bytes) {
+  if (!on_sim() || fd < detail::sim_host::first_descriptor) return ::read(fd, to, bytes);
+  sim_machine& m = sim_machine::get();
+  return m.block([&] { return m.kernel.receive(*m.kernel.at(fd), to, bytes); });
+}
+
 class raw {
  public:
   raw() noexcept {}
@@ -49,7 +67,7 @@ class raw {
   [[nodiscard]] int get() const noexcept { return fd_; }
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
   void reset() noexcept {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+    if (fd_ >= 0) os().close(std::exchange(fd_, -1));
   }
 
  private:
@@ -65,31 +83,34 @@ struct raw_pair {
 /// Two ends of a Unix stream.
 [[nodiscard]] inline raw_pair socket_pair() {
   int ends[2];
-  sys(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), "socketpair");
+  sys(on_sim() ? sim_machine::get().kernel.pair(AF_UNIX, SOCK_STREAM, ends)
+               : ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends),
+      "socketpair");
   return {ends[0], ends[1]};
 }
 
 /// `one` reads what is written to `two`.
 [[nodiscard]] inline raw_pair pipe_pair(int flags = 0) {
   int ends[2];
-  sys(::pipe2(ends, O_CLOEXEC | flags), "pipe2");
+  sys(on_sim() ? sim_machine::get().kernel.pipe(ends) : ::pipe2(ends, O_CLOEXEC | flags), "pipe2");
   return {ends[0], ends[1]};
 }
 
 [[nodiscard]] inline raw raw_socket(const address& to, int flags = 0) {
+  if (on_sim()) return raw(sys(os().socket(to.family(), SOCK_STREAM), "socket"));
   return raw(sys(::socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC | flags, 0), "socket"));
 }
 
 [[nodiscard]] inline raw connected_to(const address& to) {
   raw s = raw_socket(to);
-  sys(::connect(s.get(), to.native(), to.native_size()), "connect");
+  sys(os().connect(s.get(), to.native(), to.native_size()), "connect");
   return s;
 }
 
 [[nodiscard]] inline raw raw_listener(const address& at, int backlog = 16) {
   raw s = raw_socket(at);
-  sys(::bind(s.get(), at.native(), at.native_size()), "bind");
-  sys(::listen(s.get(), backlog), "listen");
+  sys(os().bind(s.get(), at.native(), at.native_size()), "bind");
+  sys(os().listen(s.get(), backlog), "listen");
   return s;
 }
 
@@ -97,16 +118,23 @@ struct raw_pair {
   sockaddr_storage storage{};
   socklen_t size = sizeof storage;
   auto* const native = reinterpret_cast<sockaddr*>(&storage);
-  sys(::getsockname(s.get(), native, &size), "getsockname");
+  sys(os().local_name(s.get(), native, &size), "getsockname");
   return address::from_native(native, size);
+}
+
+[[nodiscard]] inline raw accepted_from(const raw& listener) {
+  sim_machine* const m = on_sim() ? &sim_machine::get() : nullptr;
+  return raw(sys(m != nullptr
+                     ? m->block([&] { return m->kernel.accept(*m->kernel.at(listener.get())); })
+                     : ::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC),
+                 "accept4"));
 }
 
 /// Two ends of a TCP connection over loopback.
 [[nodiscard]] inline raw_pair tcp_pair() {
   const raw listener = raw_listener(address::loopback(0));
   raw client = connected_to(bound_address(listener));
-  return {sys(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC), "accept4"),
-          client.release()};
+  return {accepted_from(listener).release(), client.release()};
 }
 
 [[nodiscard]] inline fd adopted(raw end) {
@@ -119,20 +147,20 @@ struct raw_pair {
 /// The kernel keeps few bytes under way.
 inline void shrink_buffers(const raw& s) {
   const int bytes = 4096;
-  sys(::setsockopt(s.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes), "SO_SNDBUF");
-  sys(::setsockopt(s.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes), "SO_RCVBUF");
+  sys(os().set_option(s.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes), "SO_SNDBUF");
+  sys(os().set_option(s.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes), "SO_RCVBUF");
 }
 
 /// The next close resets the connection.
 inline void reset_on_close(const raw& s) {
   const linger now{1, 0};
-  sys(::setsockopt(s.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now), "SO_LINGER");
+  sys(os().set_option(s.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now), "SO_LINGER");
 }
 
 inline void send_now(const raw& s, std::string_view text) {
   while (!text.empty()) {
     text.remove_prefix(
-        static_cast<std::size_t>(sys(::write(s.get(), text.data(), text.size()), "write")));
+        static_cast<std::size_t>(sys(write_now(s.get(), text.data(), text.size()), "write")));
   }
 }
 
@@ -141,7 +169,7 @@ inline void send_now(const raw& s, std::string_view text) {
   std::string text(bytes, '\0');
   std::size_t have = 0;
   while (have < bytes) {
-    const int n = sys(::read(s.get(), text.data() + have, bytes - have), "read");
+    const int n = sys(read_now(s.get(), text.data() + have, bytes - have), "read");
     if (n == 0) break;
     have += static_cast<std::size_t>(n);
   }
@@ -154,7 +182,10 @@ inline std::size_t fill(const raw& s) {
   const std::string block(4096, 'x');
   std::size_t total = 0;
   while (true) {
-    const ssize_t n = ::send(s.get(), block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    const long n = on_sim()
+                       ? sim_machine::get().kernel.send(*sim_machine::get().kernel.at(s.get()),
+                                                        block.data(), block.size())
+                       : ::send(s.get(), block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0) return total;
     total += static_cast<std::size_t>(n);
   }
@@ -166,9 +197,8 @@ class deaf_listener {
   deaf_listener() : listener_(raw_listener(address::loopback(0), 0)) {
     while (true) {
       raw s = raw_socket(address(at()), SOCK_NONBLOCK);
-      (void)::connect(s.get(), at().native(), at().native_size());
-      pollfd p{s.get(), POLLOUT, 0};
-      const bool answered = ::poll(&p, 1, 100) == 1;
+      (void)os().connect(s.get(), at().native(), at().native_size());
+      const bool answered = connects(s);
       waiting_.push_back(std::move(s));
       if (!answered) return;
     }
@@ -176,6 +206,12 @@ class deaf_listener {
   [[nodiscard]] address at() const { return bound_address(listener_); }
 
  private:
+  static bool connects(const raw& s) {
+    if (on_sim()) return sim_machine::get().kernel.at(s.get())->writable();
+    pollfd p{s.get(), POLLOUT, 0};
+    return ::poll(&p, 1, 100) == 1;
+  }
+
   raw listener_;
   std::vector<raw> waiting_;
 };
@@ -199,6 +235,7 @@ class deaf_listener {
 
 /// Raises the soft limit of descriptors as far as it goes; what it then is.
 inline std::size_t descriptor_limit() {
+  if (on_sim()) return sim_machine::get().kernel.descriptor_limit;
   rlimit limit{};
   sys(::getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
   limit.rlim_cur = limit.rlim_max;
@@ -210,13 +247,24 @@ inline std::size_t descriptor_limit() {
 class no_more_descriptors {
  public:
   no_more_descriptors() {
+    if (on_sim()) {
+      auto& kernel = sim_machine::get().kernel;
+      before_.rlim_cur = std::exchange(kernel.descriptor_limit, 0);
+      return;
+    }
     sys(::getrlimit(RLIMIT_NOFILE, &before_), "getrlimit");
     const rlimit none{3, before_.rlim_max};
     sys(::setrlimit(RLIMIT_NOFILE, &none), "setrlimit");
   }
   no_more_descriptors(const no_more_descriptors&) = delete;
   no_more_descriptors& operator=(const no_more_descriptors&) = delete;
-  ~no_more_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  ~no_more_descriptors() {
+    if (on_sim()) {
+      sim_machine::get().kernel.descriptor_limit = before_.rlim_cur;
+    } else {
+      ::setrlimit(RLIMIT_NOFILE, &before_);
+    }
+  }
 
  private:
   rlimit before_{};

@@ -7,6 +7,7 @@
 
 #include <utility>
 
+#include "tests/support/sim_machine.hpp"
 #include "tests/support/watchdog.hpp"
 
 namespace corespun::test {
@@ -16,6 +17,7 @@ namespace corespun::test {
   runtime_options options;
   options.cores = n;
   options.pin = false;
+  if (on_sim()) sim_machine::get().play(options, io_options());
   return options;
 }
 

@@ -50,7 +50,10 @@ class virtual_time {
    public:
     explicit idle_driver(detail::simulation& s) noexcept : all_(s) {}
     ~idle_driver() override { all_.remove(*place_->who); }
-    void attach(detail::core& c) override { place_ = &all_.add(c); }
+    void attach(detail::core& c) override {
+      c.run_budget = 256;
+      place_ = &all_.add(c);
+    }
     void poll(clock::time_point deadline) override { place_->sleeps_until = deadline; }
     void wake() noexcept override { place_->woken = true; }
     [[nodiscard]] std::size_t in_flight() const noexcept override { return 0; }
