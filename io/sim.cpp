@@ -184,15 +184,17 @@ void world::fail(const std::string& what) {
   throw failure(what);
 }
 
-/// What the drivers and the mains have to complain about.
-void world::check() {
-  if (parts_->failed) return;
+void world::note_errors() {
   parts_->for_each_process([&](process& p) {
     if (!p.played->ended() || std::exchange(p.told, true) || !p.main.error()) return;
-    if (parts_->wrong.empty())
-      parts_->wrong = "main of " + p.kernel.address() + " threw: " + text_of(p.main.error());
+    parts_->watch.wrong("main of " + p.kernel.address() + " threw: " + text_of(p.main.error()));
   });
-  if (!parts_->wrong.empty()) fail(parts_->wrong);
+}
+
+/// What the drivers and the mains have to complain about.
+void world::check() {
+  note_errors();
+  if (!parts_->failed && !parts_->wrong.empty()) fail(parts_->wrong);
 }
 
 void world::play_until(const std::function<bool()>& done) {
@@ -232,15 +234,15 @@ void world::finish() {
                  waiting().c_str());
     std::abort();
   }
-  check();
+  note_errors();
   w.for_each_process([](process& p) { p.cores.reset(); });
   w.for_each_process([&](const process& p) {
     if (p.kernel.descriptors() != 0)
       w.watch.left_over(p.kernel.address() + " still has " +
                         std::to_string(p.kernel.descriptors()) + " descriptors");
   });
-  check();
   w.machines.clear();
+  check();
 }
 
 clock::time_point world::now() const noexcept { return parts_->all.now(); }

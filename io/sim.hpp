@@ -149,6 +149,7 @@ class world {
   machine add(std::string address, unsigned cores, io_options io, main_function main);
   void start(machine::state& s);
   [[noreturn]] void fail(const std::string& what);
+  void note_errors();
   void check();
   void play_until(const std::function<bool()>& done);
 

@@ -16,13 +16,17 @@ std::uint32_t replayed::choose(std::uint32_t n, site) noexcept {
   return at_ < choices_.size() ? std::min(choices_[at_++], n - 1) : 0;
 }
 
-std::uint32_t exhaustive::choose(std::uint32_t n, site) {
+std::uint32_t exhaustive::choose(std::uint32_t n, site where) {
+  if (where == site::preemption && preempted_ == bound_) return 0;
   if (depth_ == path_.size()) path_.push_back({0, n});
-  return path_[depth_++].taken;
+  const std::uint32_t taken = path_[depth_++].taken;
+  if (where == site::preemption && taken != 0) ++preempted_;
+  return taken;
 }
 
 bool exhaustive::next() {
   depth_ = 0;
+  preempted_ = 0;
   while (!path_.empty() && path_.back().taken + 1 == path_.back().of) path_.pop_back();
   if (path_.empty()) return false;
   ++path_.back().taken;

@@ -66,11 +66,14 @@ class replayed final : public chance {
   std::size_t at_ = 0;
 };
 
-/// Depth first through the tree of all choices:
+/// Depth first through the tree of all choices, but in each run a core is overtaken in the middle of
+/// a turn at most so many times. Method: preemption bounding (Musuvathi and Qadeer, "Iterative
+/// context bounding", 2007): few preemptions find nearly every mistake.
 ///   exhaustive all;
 ///   do { world w(all); … } while (all.next());
 class exhaustive final : public chance {
  public:
+  explicit exhaustive(unsigned preemptions = 2) noexcept : bound_(preemptions) {}
   [[nodiscard]] std::uint32_t choose(std::uint32_t n, site) override;
   /// Prepares the next run; false: there was every one.
   [[nodiscard]] bool next();
@@ -82,6 +85,8 @@ class exhaustive final : public chance {
   };
   std::vector<branch> path_;
   std::size_t depth_ = 0;  // in path_, of this run
+  const unsigned bound_;
+  unsigned preempted_ = 0;  // in this run
 };
 
 }  // namespace corespun::sim

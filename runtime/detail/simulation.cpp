@@ -62,6 +62,7 @@ void simulation::turn(place& p) {
   core::stand_in(p.who);
   p.who->turn();
   core::stand_in(before);
+  if (p.who->finished()) p.sleeps_until = clock::time_point::max();
   p.inside = false;
 }
 
@@ -85,7 +86,9 @@ bool simulation::step() {
   const auto cores = static_cast<std::uint32_t>(runnable_.size());
   if (cores + due == 0) return advance();
   if (++turns_now_ > free_turns) now_ += std::chrono::microseconds(1);
-  const std::uint32_t next = choose(cores + due, sim::site::next_turn);
+  // Whoever always takes the first is still fair.
+  const std::uint32_t next =
+      (choose(cores + due, sim::site::next_turn) + turns_now_) % (cores + due);
   if (next < cores) {
     turn(*runnable_[next]);
   } else {
