@@ -91,6 +91,7 @@ int io_driver::attempt(op& o) noexcept {
     pool_.put(cls, id);
     return n;
   }
+  ++buffers_away_;
   attempt_flags_ = flag_buffer | (cls != 0 ? flag_large : 0) | (std::uint32_t{id} << buffer_shift);
   return n;
 }

@@ -327,6 +327,7 @@ void io_driver::starve(op& o) noexcept {
 void io_driver::return_buffer(std::uint32_t buffer) noexcept {
   const unsigned cls = (buffer & flag_large) != 0 ? 1 : 0;
   const auto id = static_cast<std::uint16_t>(buffer >> buffer_shift);
+  --buffers_away_;
   provide(cls, id);
   if (cls == 0 && pool_.in_ring(cls, id)) ++ring_free_;
   if (cls == 0) feed_starved();

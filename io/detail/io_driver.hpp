@@ -81,6 +81,8 @@ class io_driver : public driver {
   [[nodiscard]] buffer_pool& pool() noexcept { return pool_; }
   void return_buffer(std::uint32_t buffer) noexcept;
   void return_buffer_from_elsewhere(std::uint32_t buffer) noexcept;
+  /// Filled and not come back yet: in leases, in queues, in operations.
+  [[nodiscard]] std::size_t buffers_away() const noexcept { return buffers_away_; }
   [[nodiscard]] core& home() const noexcept { return *home_; }
 
   [[nodiscard]] os_calls& calls() const noexcept { return calls_; }
@@ -132,6 +134,7 @@ class io_driver : public driver {
   slab<op> ops_;
   slab<file> files_;
   std::uint64_t system_calls_ = 0;
+  std::size_t buffers_away_ = 0;
   std::size_t direct_in_use_ = 0;  // slots of accepted connections
   std::uint32_t attempt_flags_ = 0;  // of the last attempt(): the buffer it filled
 

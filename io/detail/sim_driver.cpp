@@ -233,6 +233,7 @@ class sim_driver final : public io_driver {
     const int n = host_.receive(s, pool().at(o.buffers, id), pool().bytes(o.buffers));
     if (n <= 0) return n;
     free.pop_front();
+    ++buffers_away_;
     attempt_flags_ =
         flag_buffer | (s.available() > 0 ? flag_nonempty : 0) | std::uint32_t{id} << buffer_shift;
     return n;

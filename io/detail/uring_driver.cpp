@@ -350,6 +350,7 @@ class uring_driver final : public io_driver {
 
   void answered(op& o, int result, std::uint32_t flags) noexcept {
     flags &= flags_of_kernel | ~std::uint32_t{0} << buffer_shift;
+    if ((flags & flag_buffer) != 0) ++buffers_away_;
     if ((flags & flag_more) != 0) {
       completed_many(o, result, flags);
       return;
