@@ -1,6 +1,7 @@
 #pragma once
 // What the tests count: objects that are alive, and the order in which things happened.
 
+#include <atomic>
 #include <string>
 #include <utility>
 
@@ -22,15 +23,16 @@ class noted {
   std::string name_;
 };
 
-/// How many of a kind are alive; one copy or move is one more.
+/// How many of a kind are alive, on all threads; one copy or move is one more.
 class counted {
  public:
-  explicit counted(int& alive) noexcept : alive_(&alive) { ++*alive_; }
-  counted(const counted& other) noexcept : alive_(other.alive_) { ++*alive_; }
+  explicit counted(int& alive) noexcept : alive_(&alive) { add(1); }
+  counted(const counted& other) noexcept : alive_(other.alive_) { add(1); }
   counted& operator=(const counted&) = delete;
-  ~counted() { --*alive_; }
+  ~counted() { add(-1); }
 
  private:
+  void add(int n) noexcept { std::atomic_ref(*alive_).fetch_add(n, std::memory_order_relaxed); }
   int* alive_;
 };
 
