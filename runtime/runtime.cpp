@@ -50,6 +50,8 @@ void runtime::start_threads() {
   const std::vector<unsigned> cpus = detail::usable_cpus();
   const auto count = static_cast<unsigned>(machine_.cores.size());
   std::vector<std::promise<void>> attached(count);
+  std::vector<unsigned> started;
+  started.reserve(count);  // once there are threads, nothing may fail before they are told to end
   std::exception_ptr first;
   try {
     const detail::all_signals_blocked no_signals_there;
@@ -68,10 +70,9 @@ void runtime::start_threads() {
         c.run();
       });
     }
-  } catch (const std::system_error&) {
+  } catch (...) {
     first = std::current_exception();  // no more threads; those that there are must end first
   }
-  std::vector<unsigned> started;
   for (unsigned i = 0; i < threads_->all.size(); ++i) {
     try {
       attached[i].get_future().get();

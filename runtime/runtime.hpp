@@ -39,7 +39,8 @@ struct runtime_options {
 
 class runtime {
  public:
-  /// Starts the cores. Errors: std::system_error if a thread or a driver cannot be made.
+  /// Starts the cores. Errors: std::system_error if a thread or a driver cannot be made,
+  /// std::bad_alloc.
   explicit runtime(runtime_options options = {});
   runtime(const runtime&) = delete;
   runtime& operator=(const runtime&) = delete;
