@@ -157,16 +157,12 @@ void scope::finish_if_empty() noexcept {
   if (alive_ != 0) return;
   if (cancelled() && !cancel_seen_) return;  // the mail of cancel() is on its way to us
   if (exits_) {
-    try {
-      task<> all = run_exits();
-      ++alive_;
-      exit_root_.destroy_frames();  // of handlers whose tasks have registered more
-      exit_root_.adopt(*home_, *this, all.release());
-      exit_root_.complete();
-      return;
-    } catch (...) {
-      if (!error_) error_ = std::current_exception();
-    }
+    ++alive_;
+    exit_root_.destroy_frames();  // of handlers whose tasks have registered more
+    exit_root_.adopt(*home_, *this, exit_run_->release());
+    exit_run_.reset();
+    exit_root_.complete();
+    return;
   }
   // A value wins over a cancel from outside; our own cancel() loses nothing where there is no
   // value.
@@ -176,6 +172,12 @@ void scope::finish_if_empty() noexcept {
   } else {
     parent_->complete();
   }
+}
+
+void scope::add_exit(std::unique_ptr<exit_node> exit) {
+  if (!exit_run_) exit_run_.emplace(run_exits());
+  exit->next = std::move(exits_);
+  exits_ = std::move(exit);
 }
 
 task<> scope::run_exits() {

@@ -213,11 +213,11 @@ class scope : private detail::joiner {
   }
 
   /// Runs fn(args…), a task, when all tasks have ended; in reverse order of registration, even if
-  /// the scope was cancelled, under exit_limit.
+  /// the scope was cancelled, under exit_limit. Errors: std::bad_alloc, then it is not registered.
   template <typename Fn, typename... Args>
   void on_exit(Fn fn, Args... args) {
     using call = exit_call<Fn, std::unwrap_ref_decay_t<Args>...>;
-    exits_ = std::make_unique<call>(std::move(exits_), std::move(fn), std::move(args)...);
+    add_exit(std::make_unique<call>(std::move(fn), std::move(args)...));
   }
 
   /// Level-triggered: each await in the body and in the tasks ends as stopped until the scope has
@@ -244,7 +244,6 @@ class scope : private detail::joiner {
 
  private:
   struct exit_node {
-    explicit exit_node(std::unique_ptr<exit_node> n) noexcept : next(std::move(n)) {}
     virtual ~exit_node() = default;
     [[nodiscard]] virtual task<> call() = 0;
     std::unique_ptr<exit_node> next;
@@ -252,8 +251,7 @@ class scope : private detail::joiner {
   template <typename Fn, typename... Args>
   struct exit_call final : exit_node {
     template <typename... A>
-    exit_call(std::unique_ptr<exit_node> n, Fn f, A&&... a)
-        : exit_node(std::move(n)), fn(std::move(f)), args(std::forward<A>(a)...) {}
+    explicit exit_call(Fn f, A&&... a) : fn(std::move(f)), args(std::forward<A>(a)...) {}
     task<> call() override { return std::apply(fn, std::move(args)); }
     Fn fn;
     std::tuple<Args...> args;
@@ -287,6 +285,7 @@ class scope : private detail::joiner {
   void one_less(std::exception_ptr error) noexcept;
   void finish_if_empty() noexcept;
   void cancel_by_mail() noexcept;
+  void add_exit(std::unique_ptr<exit_node> exit);
   task<> run_exits();
 
   detail::core* home_ = nullptr;
@@ -294,6 +293,8 @@ class scope : private detail::joiner {
   detail::spawned* tasks_ = nullptr;
   std::size_t alive_ = 0;
   std::unique_ptr<exit_node> exits_;
+  std::optional<task<>>
+      exit_run_;  // runs them; made with the first, so that the end needs no memory
   detail::root exit_root_;
   std::atomic<bool> cancelled_{false};  // any thread sets it first, the home core carries it out
   bool cancel_seen_ = false;
