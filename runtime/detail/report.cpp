@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 
 namespace corespun::detail {
@@ -78,13 +79,17 @@ struct task_report::part : mail {
 
   void write() noexcept {
     std::string text;
-    describe(from, depth, text, [this](root& r, int level) {
-      // Only spawned tasks live elsewhere; holding one keeps it valid until its core has written
-      // about it.
-      auto& s = static_cast<spawned&>(r);
-      s.hold();
-      s.home().post(*new part(all, s, &s, level));
-    });
+    try {
+      describe(from, depth, text, [this](root& r, int level) {
+        // Only spawned tasks live elsewhere; holding one keeps it valid until its core has written
+        // about it.
+        auto& s = static_cast<spawned&>(r);
+        auto* const there = new part(all, s, &s, level);
+        s.hold();
+        s.home().post(*there);
+      });
+    } catch (const std::bad_alloc&) {  // half a report is better than none
+    }
     std::fwrite(text.data(), 1, text.size(), stderr);
     all->add(-1);
     if (held != nullptr) held->let_go();
@@ -97,9 +102,15 @@ struct task_report::part : mail {
   int depth;
 };
 
-task_report::task_report(root& main, const char* title) : all_(std::make_shared<progress>()) {
+task_report::task_report(root& main, const char* title) noexcept {
   std::fprintf(stderr, "corespun: %s\n", title);
-  main.home().post(*new part(all_, main, nullptr, 0));
+  try {
+    all_ = std::make_shared<progress>();
+    main.home().post(*new part(all_, main, nullptr, 0));
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "  there is no memory to list them\n");
+    return;
+  }
   std::unique_lock lock(all_->mutex);
   if (!all_->changed.wait_for(lock, std::chrono::seconds(1), [&] { return all_->missing == 0; })) {
     std::fprintf(stderr, "  a core does not answer: a task there blocks it\n");
@@ -107,6 +118,7 @@ task_report::task_report(root& main, const char* title) : all_(std::make_shared<
 }
 
 task_report::~task_report() {
+  if (!all_) return;
   std::unique_lock lock(all_->mutex);
   all_->changed.wait(lock, [&] { return all_->missing == 0; });
 }

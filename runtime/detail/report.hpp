@@ -17,7 +17,7 @@ namespace corespun::detail {
 class task_report {
  public:
   /// Waits for all parts, or for a second if a core does not answer.
-  task_report(root& main, const char* title);
+  task_report(root& main, const char* title) noexcept;
   task_report(const task_report&) = delete;
   task_report& operator=(const task_report&) = delete;
   /// Waits for parts that are still to come: they refer to `main`.
