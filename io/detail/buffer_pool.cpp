@@ -23,10 +23,8 @@ buffer_pool::buffer_pool(const io_options& options) {
   }
 }
 
-buffer_pool::~buffer_pool() {
-  for (const size_class& c : classes_) {
-    if (c.memory != nullptr) ::munmap(c.memory, c.bytes * c.total);
-  }
+buffer_pool::size_class::~size_class() {
+  if (memory != nullptr) ::munmap(memory, bytes * total);
 }
 
 void buffer_pool::lend_to_ring(unsigned cls) noexcept {

@@ -25,7 +25,6 @@ class buffer_pool {
   explicit buffer_pool(const io_options& options);
   buffer_pool(const buffer_pool&) = delete;
   buffer_pool& operator=(const buffer_pool&) = delete;
-  ~buffer_pool();
 
   [[nodiscard]] std::byte* at(unsigned cls, unsigned id) const noexcept {
     return classes_[cls].memory + std::size_t{id} * classes_[cls].bytes;
@@ -45,6 +44,10 @@ class buffer_pool {
 
  private:
   struct size_class {
+    size_class() noexcept {}
+    size_class(const size_class&) = delete;
+    size_class& operator=(const size_class&) = delete;
+    ~size_class();
     std::byte* memory = nullptr;
     std::size_t bytes = 0;
     unsigned count = 0;  // without the reserve

@@ -234,15 +234,13 @@ void io_driver::request_stop(op& o) noexcept {
 }
 
 void io_driver::cancel_all() {
-  std::vector<op*> all;
-  ops_.for_each([&](op& o) { all.push_back(&o); });
-  for (op* const o : all) {
-    if (o->many != nullptr) {
-      abandon(*o);
-    } else if (o->code != op_code::close) {
-      cancel_for_task(*o);
+  ops_.for_each([this](op& o) {
+    if (o.many != nullptr) {
+      abandon(o);
+    } else if (o.code != op_code::close) {
+      cancel_for_task(o);
     }
-  }
+  });
 }
 
 // --- files ---

@@ -51,12 +51,12 @@ class slab {
 
   [[nodiscard]] std::size_t used() const noexcept { return used_; }
 
-  /// All slots in use; fn must not take or give back.
+  /// All slots in use. fn may give back any slot, and take: what it takes may be visited or not.
   template <typename Fn>
   void for_each(Fn fn) {
-    for (auto& c : chunks_) {
+    for (std::size_t c = 0; c < chunks_.size(); ++c) {
       for (std::size_t i = 0; i < chunk; ++i) {
-        if (in_use(c[i])) fn(c[i]);
+        if (T& slot = chunks_[c][i]; in_use(slot)) fn(slot);
       }
     }
   }

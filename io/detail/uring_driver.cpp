@@ -87,7 +87,7 @@ struct ring {
     ::close(bell);
   }
 
-  void register_ring() noexcept {
+  void register_ring() {
     if (io_uring_register_ring_fd(&it) == 1) {
       enter_flags |= IORING_ENTER_REGISTERED_RING;
       features += ", registered ring";
