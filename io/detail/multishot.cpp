@@ -30,10 +30,16 @@ bool multishot_queue::wait(std::coroutine_handle<> leaf, root& task) {
                "let one task own each direction of a stream");
   }
   if (!task.begin_wait(leaf, this, kind)) return true;
-  if (taken_ < queue_.size()) {
-    task.op_result = queue_[taken_].result;
-    task.op_flags = queue_[taken_].flags;
-    if (++taken_ == queue_.size()) {
+  if (taken_ < queue_.size() || lost_) {
+    item next{-ENOMEM, 0};
+    if (taken_ < queue_.size()) {
+      next = queue_[taken_++];
+    } else {
+      lost_ = false;
+    }
+    task.op_result = next.result;
+    task.op_flags = next.flags;
+    if (taken_ == queue_.size()) {
       queue_.clear();
       taken_ = 0;
     }
@@ -79,12 +85,12 @@ void multishot_queue::completed(int result, std::uint32_t flags, bool final) noe
     return;
   }
   try {
-    queue_.push_back({result, flags});
+    // After a hole nothing more is kept, until the task has been told.
+    if (!lost_) queue_.push_back({result, flags});
   } catch (const std::bad_alloc&) {
-    // A hole in the stream must not go unseen: without memory to keep it, the connection ends.
-    file_->driver->drop(code_, result, flags);
-    if (!queue_.empty()) queue_.back() = {-ENOMEM, 0};
+    lost_ = true;
   }
+  if (lost_) file_->driver->drop(code_, result, flags);
   if (!final && !pausing_ && queue_.size() - taken_ >= limit_) {
     pausing_ = true;
     file_->driver->end_many(*armed_);

@@ -41,6 +41,7 @@ class multishot_queue final : private sink {
   std::size_t limit_;
   op_code code_;
   bool pausing_ = false;  // the end of the armed operation was asked for
+  bool lost_ = false;     // no memory to keep what came after the queue: ENOMEM is next
 };
 
 }  // namespace corespun::detail
