@@ -2,6 +2,8 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <new>
+#include <utility>
 
 namespace corespun::detail {
 
@@ -38,15 +40,18 @@ task<> pace::next() {
   if (due_ > now) co_await sleep_until(due_);
 }
 
-task<> pace::pause(std::error_code error, const address& at) {
+clock::duration pace::pause(std::error_code error, const address& at) noexcept {
   if (!said_) {
-    std::fprintf(stderr,
-                 "corespun: %s\n  here:   accepting pauses until it works again; said once\n",
-                 explain(error, "accept on " + at.to_string()).c_str());
-    said_ = true;
+    try {
+      std::fprintf(stderr,
+                   "corespun: %s\n  here:   accepting pauses until it works again; said once\n",
+                   explain(error, "accept on " + at.to_string()).c_str());
+      said_ = true;
+    } catch (const std::bad_alloc&) {  // said next time
+    }
   }
-  co_await sleep_for(pause_);
-  pause_ = std::min<std::chrono::milliseconds>(2 * pause_, std::chrono::seconds(1));
+  return std::exchange(pause_,
+                       std::min<std::chrono::milliseconds>(2 * pause_, std::chrono::seconds(1)));
 }
 
 bool passes_with_time(std::error_code error) noexcept {
@@ -87,12 +92,10 @@ void report_handler_error() noexcept {
     return;
   }
   const char* what = "an exception that is no std::exception";
-  std::string text;
   try {
     throw;
   } catch (const std::exception& e) {
-    text = e.what();
-    what = text.c_str();
+    what = e.what();  // the caller's catch block keeps it alive
   } catch (...) {
   }
   std::fprintf(stderr, "corespun: core %u: a connection handler threw: %s\n", this_core::index(),

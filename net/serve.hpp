@@ -69,9 +69,9 @@ class pace {
   explicit pace(double per_second) noexcept;
   [[nodiscard]] bool limited() const noexcept { return distance_ > clock::duration::zero(); }
   [[nodiscard]] task<> next();
-  /// After an error that only time mends: 5 ms, doubled each time up to 1 s. Says so the first
-  /// time.
-  [[nodiscard]] task<> pause(std::error_code error, const address& at);
+  /// How long to wait after an error that only time mends: 5 ms, doubled each time up to 1 s. Says
+  /// so the first time. No task, since a frame needs memory.
+  [[nodiscard]] clock::duration pause(std::error_code error, const address& at) noexcept;
   void accepted() noexcept { pause_ = first_pause; }
 
  private:
@@ -145,7 +145,7 @@ class server_part {
       if (!error) {
         pace_.accepted();
       } else if (passes_with_time(error)) {
-        co_await pace_.pause(error, listener.local_address());
+        co_await sleep_for(pace_.pause(error, listener.local_address()));
       } else if (!died_in_queue(error)) {
         throw std::system_error(error, "accept");
       }
