@@ -15,7 +15,12 @@ namespace {
 
 constexpr std::size_t class_bytes = 64;     // one cache line; frames differ by more than that
 constexpr std::size_t class_count = 32;     // up to 2 KiB; larger frames are rare and go below
-constexpr std::size_t keep_bytes_per_class = 1 << 20;
+constexpr std::size_t usually_kept_bytes = 1 << 20;
+
+// Written by refuse_frames() while no core runs.
+constinit std::size_t keep_bytes_per_class = usually_kept_bytes;
+using refusal = bool (*)() noexcept;
+constinit refusal refuses_block = nullptr;
 
 struct free_block {
   free_block* next;
@@ -41,6 +46,7 @@ constinit thread_local thread_lists tls;
 }
 
 void* below(std::size_t bytes) {
+  if (refuses_block != nullptr && refuses_block()) throw std::bad_alloc();
 #if defined(CORESPUN_MIMALLOC)
   void* const memory = mi_malloc(bytes);
 #else
@@ -103,6 +109,11 @@ void release_frame(void* memory, std::size_t bytes) noexcept {
 }
 
 std::size_t frames_from_below() noexcept { return here().from_below; }
+
+void refuse_frames(bool (*refuses)() noexcept) noexcept {
+  refuses_block = refuses;
+  keep_bytes_per_class = refuses != nullptr ? 0 : usually_kept_bytes;
+}
 
 void release_free_frames() noexcept {
   for (free_list& list : here().lists) {

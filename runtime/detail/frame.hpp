@@ -19,6 +19,10 @@ void release_frame(void* memory, std::size_t bytes) noexcept;
 /// How many blocks this thread has taken from the allocator below the free lists since it started.
 [[nodiscard]] std::size_t frames_from_below() noexcept;
 
+/// For tests: while set, the lists keep nothing, and a block for which `refuses` is true is
+/// std::bad_alloc; nullptr: as usual. Only while no core runs.
+void refuse_frames(bool (*refuses)() noexcept) noexcept;
+
 /// Gives all lists of this thread back; a core does it when its thread ends.
 void release_free_frames() noexcept;
 

@@ -1,54 +1,27 @@
 // What a connection and a request may cost: system calls, heap, memory while idle. The numbers are
 // contracts of docs and design; they leave room for the machine, but not for a second system call
-// or a buffer per connection. Not under sanitizers, which have a heap of their own.
+// or a buffer per connection. Not under sanitizers, where each frame is a block of its own.
+
+#include "tests/support/sanitizers.hpp"
+#if !CORESPUN_TEST_SANITIZED
 
 #include <corespun/net/connect.hpp>
 #include <corespun/net/stream.hpp>
 #include <corespun/runtime/deadline.hpp>
-#include <corespun/runtime/detail/frame.hpp>
 #include <corespun/runtime/scope.hpp>
 
 #include <gtest/gtest.h>
 
 #include <array>
-#include <atomic>
-#include <cstdlib>
 #include <fstream>
-#include <new>
 #include <vector>
 
+#include "tests/support/heap.hpp"
 #include "tests/support/io_run.hpp"
 #include "tests/support/io_sockets.hpp"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define CORESPUN_TEST_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define CORESPUN_TEST_SANITIZED 1
-#endif
-#endif
-
-#if !defined(CORESPUN_TEST_SANITIZED)
-namespace {
-constinit thread_local std::size_t allocations = 0;
-}
-
-void* operator new(std::size_t bytes) {
-  ++allocations;
-  if (void* const memory = std::malloc(bytes); memory != nullptr) return memory;
-  throw std::bad_alloc();
-}
-void* operator new[](std::size_t bytes) { return ::operator new(bytes); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-
 namespace corespun::test {
 namespace {
-
-/// Of this thread, which is this core: blocks from the heap, for objects and for coroutine frames.
-[[gnu::noinline]] std::size_t heap_blocks() { return allocations + detail::frames_from_below(); }
 
 std::size_t resident_bytes() {
   std::ifstream statm("/proc/self/statm");

@@ -1,5 +1,5 @@
 // What allocates: nothing but frames, and on a warm core not even they take memory from below.
-// Not under sanitizers, which bring their own operator new and see each frame.
+// Not under sanitizers, where each frame is a block of its own.
 
 #include "tests/support/sanitizers.hpp"
 #if !CORESPUN_TEST_SANITIZED
@@ -17,33 +17,17 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
-#include <cstdlib>
 #include <new>
 #include <vector>
 
+#include "tests/support/heap.hpp"
 #include "tests/support/tasks.hpp"
 #include "tests/support/virtual_time.hpp"
-
-namespace {
-thread_local std::size_t calls_of_new = 0;
-}
-
-void* operator new(std::size_t bytes) {
-  ++calls_of_new;
-  void* const memory = std::malloc(bytes != 0 ? bytes : 1);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace corespun {
 namespace {
 
 using namespace std::chrono_literals;
-
-// Not inlined: a coroutine must not keep the address of a thread-local.
-[[gnu::noinline]] std::size_t allocations() { return calls_of_new + detail::frames_from_below(); }
 
 /// What fn costs on a warm core.
 template <typename Fn>
@@ -51,9 +35,9 @@ std::size_t cost_of(Fn fn, runtime_options options) {
   std::size_t cost = 0;
   test::run_with(std::move(options), [&]() -> task<> {
     for (int i = 0; i < 5; ++i) co_await fn();
-    const std::size_t before = allocations();
+    const std::size_t before = test::heap_blocks();
     co_await fn();
-    cost = allocations() - before;
+    cost = test::heap_blocks() - before;
   });
   return cost;
 }
@@ -67,9 +51,9 @@ std::size_t cost_of(Fn fn) {
 task<int> number() { co_return 1; }
 
 TEST(allocations, the_counters_count) {
-  std::size_t before = calls_of_new;
+  std::size_t before = test::calls_of_new();
   ::operator delete(::operator new(100));  // a new-expression may be optimised away
-  EXPECT_EQ(calls_of_new, before + 1);
+  EXPECT_EQ(test::calls_of_new(), before + 1);
   before = detail::frames_from_below();
   detail::release_frame(detail::allocate_frame(100), 100);  // outside of a core: no list
   EXPECT_EQ(detail::frames_from_below(), before + 1);

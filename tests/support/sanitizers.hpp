@@ -13,6 +13,18 @@
 #define CORESPUN_TEST_SANITIZED 0
 #endif
 
+// The thread sanitizer does not let a program bring its own operator new.
+#if defined(__SANITIZE_THREAD__)
+#define CORESPUN_TEST_OWN_NEW 0
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define CORESPUN_TEST_OWN_NEW 0
+#endif
+#endif
+#if !defined(CORESPUN_TEST_OWN_NEW)
+#define CORESPUN_TEST_OWN_NEW 1
+#endif
+
 namespace corespun::test {
 
 inline constexpr bool sanitized = CORESPUN_TEST_SANITIZED == 1;
