@@ -10,6 +10,7 @@
 #include <corespun/io/detail/io_driver.hpp>
 #include <corespun/runtime/driver.hpp>
 #include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/when.hpp>
 
 #include <gtest/gtest.h>
 
@@ -33,6 +34,8 @@ class scenario {
 
   /// The main task. Cancelled somewhere, with all that it has spawned into the scope.
   virtual task<> run(scope& s) = 0;
+  /// Runs at the same time; nobody cancels it.
+  virtual task<> beside() { co_return; }
   /// Checks what must hold however far run() came. Nobody cancels it.
   virtual task<> after() { co_return; }
 
@@ -149,7 +152,8 @@ bool cancelled_at(std::size_t step, runtime_options options, steps_of of, Args..
         auto main = what.run(s);
         co_await std::move(main);
       };
-      co_await with_scope(std::move(body));
+      auto both = when_all(with_scope(std::move(body)), what.beside());
+      (void)co_await std::move(both);
       auto checks = what.after();
       co_await std::move(checks);
       done = what.done;
