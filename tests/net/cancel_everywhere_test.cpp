@@ -92,6 +92,18 @@ TEST(cancel_everywhere, a_multishot_echo_leaves_nothing_behind) {
   cancel_everywhere<echo_over_tcp>(io_cores(1, few_buffers()), 0, true);
 }
 
+// So many connections must not keep their ports for a minute (TIME_WAIT): whoever closes last resets.
+raw_pair forgotten_pair() {
+  raw_pair ends = tcp_pair();
+  reset_on_close(ends.one);
+  return ends;
+}
+raw forgotten_client(const address& to) {
+  raw client = connected_to(to);
+  reset_on_close(client);
+  return client;
+}
+
 enum class receive { lease, multishot, read_some };
 
 // The peer is a plain socket, and the stream outlives the cancel: what a cancelled receive did not
@@ -146,7 +158,7 @@ class reader final : public scenario {
   }
 
   receive how_;
-  raw_pair ends_ = tcp_pair();
+  raw_pair ends_ = forgotten_pair();
   tcp_stream stream_ = stream_on(std::move(ends_.one));
   std::string sent_ = text_of(pattern(parts * part));
   std::string received_;
@@ -209,7 +221,8 @@ class one_buffer final : public scenario {
 
   static constexpr std::size_t patient = 3;  // the one that nobody cancels
 
-  std::array<raw_pair, 4> ends_{tcp_pair(), tcp_pair(), tcp_pair(), tcp_pair()};
+  std::array<raw_pair, 4> ends_{forgotten_pair(), forgotten_pair(), forgotten_pair(),
+                                forgotten_pair()};
   std::vector<tcp_stream> streams_;
   std::array<std::string, 4> text_;
   std::size_t taken_ = 0;
@@ -283,7 +296,7 @@ class accepting final : public scenario {
   task<> run(scope& s) override {
     auto all = s.spawn(&accepting::accept_all, this);
     for (std::size_t i = 0; i < count; ++i) {
-      clients_.push_back(connected_to(listener_.local_address()));
+      clients_.push_back(forgotten_client(listener_.local_address()));
       co_await yield();
     }
     (void)co_await all.join();
@@ -291,7 +304,7 @@ class accepting final : public scenario {
   }
 
   task<> after() override {
-    while (clients_.size() < count) clients_.push_back(connected_to(listener_.local_address()));
+    while (clients_.size() < count) clients_.push_back(forgotten_client(listener_.local_address()));
     auto rest = with_timeout(lost, accept_all());
     const result<> ended = co_await std::move(rest);
     EXPECT_TRUE(ended.has_value()) << "only " << streams_.size() << " connections came";
