@@ -49,3 +49,10 @@ add_test(NAME tools.floors COMMAND Python3::Interpreter tools/floors.py
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 add_test(NAME tools.floors_finds_violations COMMAND Python3::Interpreter tools/floors.py --self-test
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+
+# Services in simulated worlds: ./dev sim plays them at length, the test only briefly.
+file(GLOB sources CONFIGURE_DEPENDS tests/sim/suite/*.cpp)
+add_executable(corespun_sim_suite ${sources})
+target_compile_options(corespun_sim_suite PRIVATE -iquote ${PROJECT_SOURCE_DIR})
+target_link_libraries(corespun_sim_suite PRIVATE corespun::corespun)
+add_test(NAME sim.suite COMMAND corespun_sim_suite --seeds 20)
