@@ -116,10 +116,11 @@ sim_link& sim_network::link(const std::string& from, const std::string& to) {
   return at->second;
 }
 
+// At once and in the order in which it was held: streams keep theirs.
 void sim_network::heal() {
   for (auto& [ends, l] : links_) {
     l.cut = false;
-    for (auto& arrive : std::exchange(l.held, {})) all.at(all.now(), this, std::move(arrive));
+    for (const auto& arrive : std::exchange(l.held, {})) arrive();
   }
 }
 

@@ -81,8 +81,10 @@ bool simulation::step() {
   for (const auto& p : places_) {
     if (!p->inside && can_run(*p)) runnable_.push_back(p.get());
   }
-  const auto due =
-      static_cast<std::uint32_t>(std::distance(events_.begin(), events_.upper_bound(now_)));
+  // Of several that are due the earlier ones happen first; only equals are a choice.
+  const auto first = events_.begin();
+  const bool any_due = first != events_.end() && first->first <= now_;
+  const auto due = static_cast<std::uint32_t>(any_due ? events_.count(first->first) : 0);
   const auto cores = static_cast<std::uint32_t>(runnable_.size());
   if (cores + due == 0) return advance();
   if (++turns_now_ > free_turns) now_ += std::chrono::microseconds(1);
@@ -92,7 +94,7 @@ bool simulation::step() {
   if (next < cores) {
     turn(*runnable_[next]);
   } else {
-    const auto which = std::next(events_.begin(), next - cores);
+    const auto which = std::next(first, next - cores);
     const std::function<void()> happen = std::move(which->second.happen);
     events_.erase(which);
     happen();
