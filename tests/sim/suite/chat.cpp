@@ -22,11 +22,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char* probes[] = {
-    "a line waited for its reader",
-    "a reader was cut off",
-    "a reader saw that it was cut off",
-    "a line came in two parts",
-    "a talker heard all",
+    "a line waited for its reader", "a reader was cut off", "a reader saw that it was cut off",
+    "a line came in two parts",     "a talker heard all",
 };
 
 constexpr std::size_t outbox_bytes = 2048;
@@ -124,8 +121,8 @@ task<> member(tcp_stream stream, room* all) {
   const auto box = std::make_shared<outbox>();
   const membership place(in, box);
   box->put("welcome\n");
-  const auto ended = co_await when_any(read_lines(stream, in), write_lines(stream, *box),
-                                       box->too_slow.wait());
+  const auto ended =
+      co_await when_any(read_lines(stream, in), write_lines(stream, *box), box->too_slow.wait());
   if (ended.index == 2) sim::probe("a reader was cut off");
 }
 

@@ -198,8 +198,8 @@ void play(sim::world& w) {
   const unsigned clients = 1 + w.choose(3);
   std::vector<sim::machine> others;
   for (unsigned id = 0; id < clients; ++id) {
-    others.push_back(w.host("10.0.0." + std::to_string(2 + id),
-                            [all, id] { return client(all, id); }, 1, io));
+    others.push_back(
+        w.host("10.0.0." + std::to_string(2 + id), [all, id] { return client(all, id); }, 1, io));
     const auto shortest = std::chrono::microseconds(w.choose(1000));
     w.link(others.back(), s).latency(shortest, shortest + 1ms * w.choose(20));
     if (w.choose(3) == 0) w.link(others.back(), s).loss(0.05);

@@ -152,7 +152,8 @@ void crew::heard(const word& w) {
   choices_ += w.choices;
   simulated_ += std::chrono::nanoseconds(w.simulated_ns);
   probes_ |= w.probes;
-  if (!terminal_ && plan_.seeds >= 10 && played_ * 10 / plan_.seeds != (played_ - 1) * 10 / plan_.seeds)
+  if (!terminal_ && plan_.seeds >= 10 &&
+      played_ * 10 / plan_.seeds != (played_ - 1) * 10 / plan_.seeds)
     progress();
 }
 

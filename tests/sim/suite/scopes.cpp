@@ -38,6 +38,8 @@ struct tree {
   event never;
   int alive = 0;  // counted objects
   int next_id = 0;
+  unsigned throws_one_in = 1;  // tasks
+  unsigned cancels_one_in = 1;  // tasks and scopes
   bool wrong = false;  // what cannot be thrown where it is seen
 };
 
@@ -83,6 +85,7 @@ class present {
   counted here_;
 };
 
+bool one_in(unsigned n) { return sim::choose(n) == n - 1; }
 unsigned any_core() { return sim::choose(this_core::count()); }
 
 task<> branch(tree& t, unsigned depth);
@@ -108,7 +111,7 @@ task<int> child(ledger& l, int id, unsigned depth) {
       co_await std::move(below);
   }
   require(this_core::index() == core, "a task has moved");
-  if (sim::choose(8) == 0) {
+  if (one_in(l.all.throws_one_in)) {
     l.threw = true;
     throw planned{id};
   }
@@ -174,7 +177,7 @@ task<> at_exit(ledger& l) {
 
 task<> spawn_one(ledger& l, scope& s, unsigned depth) {
   const int id = l.all.next_id++;
-  const bool ends = sim::choose(4) != 0;
+  const bool ends = !one_in(l.all.cancels_one_in);
   const unsigned where = any_core();
   auto handle = ends ? s.spawn_on(where, child, std::ref(l), id, depth)
                      : s.spawn_on(where, endless, std::ref(l));
@@ -183,16 +186,14 @@ task<> spawn_one(ledger& l, scope& s, unsigned depth) {
     co_return;
   }
   joined j(std::move(handle), id, s);
-  if (sim::choose(4) == 0) {
+  if (one_in(l.all.cancels_one_in)) {
     j.cancelled = true;
     j.handle.cancel();
   }
   switch (sim::choose(3)) {
     case 0: break;
     case 1: (void)s.spawn_on(any_core(), join_elsewhere, std::ref(l), std::move(j)); break;
-    default:
-      auto here = join(std::move(j));
-      co_await std::move(here);
+    default: auto here = join(std::move(j)); co_await std::move(here);
   }
 }
 
@@ -206,17 +207,16 @@ task<> body(ledger& l, scope& s, unsigned depth) {
     auto one = spawn_one(l, s, depth);
     co_await std::move(one);
   }
-  switch (sim::choose(12)) {
-    case 0: (void)s.spawn_on(any_core(), cancel_scope, std::ref(l), std::ref(s)); break;
-    case 1:
-      sim::probe("a scope was cancelled by its body");
-      s.cancel();
-      break;
-    case 2:
-      sim::probe("a scope rethrew what its body threw");
-      l.threw = true;
-      throw planned{-1};
-    default: break;
+  if (one_in(l.all.cancels_one_in))
+    (void)s.spawn_on(any_core(), cancel_scope, std::ref(l), std::ref(s));
+  if (one_in(l.all.cancels_one_in)) {
+    sim::probe("a scope was cancelled by its body");
+    s.cancel();
+  }
+  if (one_in(l.all.throws_one_in)) {
+    sim::probe("a scope rethrew what its body threw");
+    l.threw = true;
+    throw planned{-1};
   }
 }
 
@@ -241,22 +241,29 @@ task<> open_gate(tree& t) {
   t.gate.open();
 }
 
-task<> root(tree& t) {
-  auto inside = [&t](scope& s) -> task<> {
-    (void)s.spawn_on(any_core(), open_gate, std::ref(t));
-    auto top = branch(t, 2);
-    co_await std::move(top);
-  };
-  auto all = with_scope(inside);
-  co_await std::move(all);
+/// One after the other, so that cores fall asleep and are woken.
+task<> trees(std::shared_ptr<int> left) {
+  for (unsigned n = 1 + sim::choose(6); n > 0; --n) {
+    tree t;
+    t.throws_one_in = 6 + sim::choose(100);
+    t.cancels_one_in = 4 + sim::choose(100);
+    auto inside = [&t](scope& s) -> task<> {
+      (void)s.spawn_on(any_core(), open_gate, std::ref(t));
+      auto top = branch(t, 2);
+      co_await std::move(top);
+    };
+    auto all = with_scope(inside);
+    co_await std::move(all);
+    require(!t.wrong, "a scope ended before its tasks or its exit handlers");
+    *left += t.alive;
+  }
 }
 
 void play(sim::world& w) {
-  const auto t = std::make_shared<tree>();
-  (void)w.host("10.0.0.1", [t] { return root(*t); }, 1 + w.choose(8));
+  const auto left = std::make_shared<int>(0);
+  (void)w.host("10.0.0.1", [left] { return trees(left); }, 1 + w.choose(8));
   w.run(1h);
-  require(t->alive == 0, "objects of ended tasks are left");
-  require(!t->wrong, "a scope ended before its tasks or its exit handlers");
+  require(*left == 0, "objects of ended tasks are left");
 }
 
 }  // namespace

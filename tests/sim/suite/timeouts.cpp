@@ -25,16 +25,11 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char* probes[] = {
-    "a value came before the limit",
-    "a limit came before the value",
-    "the outer limit was the first",
-    "the inner limit was the first",
-    "a shield outlived the cancel",
-    "a shield ended at its own limit",
-    "a cancel came too late",
-    "a cancel came in time",
-    "the first of two won",
-    "a receive ended at its limit",
+    "a value came before the limit", "a limit came before the value",
+    "the outer limit was the first", "the inner limit was the first",
+    "a shield outlived the cancel",  "a shield ended at its own limit",
+    "a cancel came too late",        "a cancel came in time",
+    "the first of two won",          "a receive ended at its limit",
 };
 
 /// Late by a tick of the timers and by what else the core did.
@@ -49,9 +44,9 @@ struct stopwatch {
   clock::time_point start = clock::now();
   void require_about(clock::duration d, const char* what) const {
     const clock::duration took = clock::now() - start;
-    require(took >= d && took <= d + late,
-            std::string(what) + " took " + std::to_string(took / 1us) + " us in place of " +
-                std::to_string(d / 1us));
+    require(took >= d && took <= d + late, std::string(what) + " took " +
+                                               std::to_string(took / 1us) + " us in place of " +
+                                               std::to_string(d / 1us));
   }
 };
 
