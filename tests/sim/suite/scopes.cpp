@@ -27,6 +27,7 @@ constexpr const char* probes[] = {
     "a task was cancelled from another core",
     "a scope was cancelled from another core",
     "a scope was cancelled by its body",
+    "a scope was cancelled from outside",
     "a scope rethrew what a task threw",
     "a scope rethrew what its body threw",
     "a helper was called",
@@ -34,6 +35,7 @@ constexpr const char* probes[] = {
 };
 
 struct tree {
+  scope* open = nullptr;  // the one whose body began last, while that lasts
   event gate;   // opens, on some core, sooner or later
   event never;
   int alive = 0;  // counted objects
@@ -197,13 +199,29 @@ task<> spawn_one(ledger& l, scope& s, unsigned depth) {
   }
 }
 
+/// Lets others see a scope as long as its body lasts.
+class shown {
+ public:
+  shown(tree& t, scope& s) : tree_(t), scope_(s) { tree_.open = &s; }
+  shown(const shown&) = delete;
+  shown& operator=(const shown&) = delete;
+  ~shown() {
+    if (tree_.open == &scope_) tree_.open = nullptr;
+  }
+
+ private:
+  tree& tree_;
+  scope& scope_;
+};
+
 task<> body(ledger& l, scope& s, unsigned depth) {
   const counted here(l.all);
+  const shown to_others(l.all, s);
   if (sim::choose(4) == 0) {
     ++l.exits;
     s.on_exit(at_exit, std::ref(l));
   }
-  for (unsigned n = 1 + sim::choose(3); n > 0; --n) {
+  for (unsigned n = 1 + sim::choose(4); n > 0; --n) {
     auto one = spawn_one(l, s, depth);
     co_await std::move(one);
   }
@@ -211,10 +229,12 @@ task<> body(ledger& l, scope& s, unsigned depth) {
     (void)s.spawn_on(any_core(), cancel_scope, std::ref(l), std::ref(s));
   if (one_in(l.all.cancels_one_in)) {
     sim::probe("a scope was cancelled by its body");
+    (void)s.spawn_on(any_core(), endless, std::ref(l));
     s.cancel();
   }
   if (one_in(l.all.throws_one_in)) {
     sim::probe("a scope rethrew what its body threw");
+    (void)s.spawn_on(any_core(), endless, std::ref(l));
     l.threw = true;
     throw planned{-1};
   }
@@ -241,6 +261,15 @@ task<> open_gate(tree& t) {
   t.gate.open();
 }
 
+task<> cancel_some(tree& t) {
+  for (unsigned n = sim::choose(2) * sim::choose(4); n > 0; --n) {
+    co_await sleep_for(std::chrono::microseconds(sim::choose(300)));
+    if (t.open == nullptr) continue;
+    sim::probe("a scope was cancelled from outside");
+    t.open->cancel();
+  }
+}
+
 /// One after the other, so that cores fall asleep and are woken.
 task<> trees(std::shared_ptr<int> left) {
   for (unsigned n = 1 + sim::choose(6); n > 0; --n) {
@@ -249,7 +278,8 @@ task<> trees(std::shared_ptr<int> left) {
     t.cancels_one_in = 4 + sim::choose(100);
     auto inside = [&t](scope& s) -> task<> {
       (void)s.spawn_on(any_core(), open_gate, std::ref(t));
-      auto top = branch(t, 2);
+      (void)s.spawn_on(any_core(), cancel_some, std::ref(t));
+      auto top = branch(t, 3);
       co_await std::move(top);
     };
     auto all = with_scope(inside);

@@ -30,6 +30,7 @@ constexpr const char* probes[] = {
     "a shield outlived the cancel",  "a shield ended at its own limit",
     "a cancel came too late",        "a cancel came in time",
     "the first of two won",          "a receive ended at its limit",
+    "a close ended a receive",
 };
 
 /// Late by a tick of the timers and by what else the core did.
@@ -166,28 +167,67 @@ task<> send_slowly(tcp_stream s) {
 task<> sender() {
   result<tcp_listener> l = tcp_listener::bind(address::any(7777));
   require(l.has_value(), "bind");
-  result<tcp_stream> s = co_await l->accept();
-  require(s.has_value(), "accept");
-  auto all = send_slowly(std::move(*s));
-  co_await std::move(all);
+  auto inside = [&l](scope& all) -> task<> {
+    for (int n = 0; n < 3; ++n) {  // receive() connects once, close_beside_receive() twice
+      result<tcp_stream> s = co_await l->accept();
+      require(s.has_value(), "accept");
+      (void)all.spawn(send_slowly, std::move(*s));
+    }
+  };
+  auto both = with_scope(inside);
+  co_await std::move(both);
+}
+
+address sender_at() { return *address::parse("10.0.0.2:7777"); }
+
+task<tcp_stream> connected() {
+  co_await sleep_for(10ms);  // the sender listens
+  result<tcp_stream> s = co_await connect(sender_at());
+  require(s.has_value(), "connect");
+  if (sim::choose(2) == 0) s->use_multishot();
+  co_return std::move(*s);
 }
 
 task<> receive() {
-  co_await sleep_for(10ms);  // the sender listens
-  result<tcp_stream> s = co_await connect(*address::parse("10.0.0.2:7777"));
-  require(s.has_value(), "connect");
-  if (sim::choose(2) == 0) s->use_multishot();
+  auto connecting = connected();
+  tcp_stream s = co_await std::move(connecting);
   for (std::size_t at = 0; at < stream_bytes;) {
     const auto most = std::chrono::microseconds(sim::choose(1500));
-    const result<lease> r = co_await with_timeout(most, s->recv());
+    const result<lease> r = co_await with_timeout(most, s.recv());
     if (!r) {
       sim::probe("a receive ended at its limit");
-      require(r.error() == errc::timed_out, "recv");
+      require(r.error() == errc::timed_out, explain(r.error(), "recv"));
       continue;
     }
     require(!r->empty(), "the stream ended early");
     for (const char c : r->text()) require(c == byte_at(at++), "a byte was lost or came twice");
   }
+}
+
+task<> receive_until_closed(tcp_stream& s, bool& ended) {
+  while (s.valid()) {
+    const result<lease> r = co_await s.recv();
+    if (r) continue;  // also if it was just in time
+    require(r.error() == errc::closed, "a close ends a receive in another way");
+    sim::probe("a close ended a receive");
+  }
+  ended = true;
+}
+
+task<> close_beside_receive() {
+  auto connecting = connected();
+  tcp_stream s = co_await std::move(connecting);
+  bool ended = false;
+  auto inside = [&](scope& all) -> task<> {
+    (void)all.spawn(receive_until_closed, std::ref(s), std::ref(ended));
+    co_await sleep_for(std::chrono::microseconds(sim::choose(1000)));
+    const result<> closed = co_await s.close();
+    require(closed.has_value(), "close");
+    (void)co_await connect(sender_at());  // takes the place of what was closed
+  };
+  auto both = with_scope(inside);
+  co_await std::move(both);
+  require(ended, "a scope left a task");
 }
 
 task<> cases(unsigned n) {
@@ -201,6 +241,7 @@ task<> cases(unsigned n) {
 task<> on_all_cores() {
   auto inside = [](scope& s) -> task<> {
     for (unsigned core = 0; core < this_core::count(); ++core) (void)s.spawn_on(core, cases, 3U);
+    (void)s.spawn(close_beside_receive);
     auto bytes = receive();
     co_await std::move(bytes);
   };
