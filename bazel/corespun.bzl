@@ -29,6 +29,7 @@ def corespun_tests(folder, lanes, starts = None):
         name = folder,
         testonly = True,
         srcs = sources,
+        hdrs = native.glob([folder + "/**/*.hpp"]),
         local_defines = ["CORESPUN_BIN_DIR=\\\"" + starts + "\\\""] if starts else [],
         deps = [":support"],
         alwayslink = True,
