@@ -6,6 +6,7 @@
 #include <corespun/runtime/buggify.hpp>
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/event.hpp>
+#include <corespun/runtime/offload.hpp>
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/sleep.hpp>
 #include <corespun/runtime/this_core.hpp>
@@ -14,7 +15,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
-#include <memory>
+#include <optional>
 #include <string>
 
 #include "tests/sim/suite/suite.hpp"
@@ -29,6 +30,7 @@ constexpr const char* probes[] = {
     "the outer limit was the first", "the inner limit was the first",
     "a shield outlived the cancel",  "a shield ended at its own limit",
     "a cancel came too late",        "a cancel came in time",
+    "a call outlived the cancel",    "a call was never made",
     "the first of two won",          "a receive ended at its limit",
     "a close ended a receive",
 };
@@ -40,6 +42,8 @@ clock::duration some_time() {
   constexpr clock::duration all[] = {0s, 1us, 49us, 50us, 51us, 1ms, 1s, 61s, 1h, 40h};
   return all[sim::choose(std::size(all))];
 }
+
+unsigned any_core() { return sim::choose(this_core::count()); }
 
 struct stopwatch {
   clock::time_point start = clock::now();
@@ -123,10 +127,10 @@ task<> cancel_races() {
   int passed = 0;
   int stopped = 0;
   auto inside = [&](scope& s) -> task<> {
-    auto waiter = s.spawn_on(sim::choose(this_core::count()), wait_and_count, std::ref(gate),
-                             std::ref(passed), std::ref(stopped));
+    auto waiter =
+        s.spawn_on(any_core(), wait_and_count, std::ref(gate), std::ref(passed), std::ref(stopped));
     const auto at = std::chrono::microseconds(50 * sim::choose(3));
-    (void)s.spawn_on(sim::choose(this_core::count()), open_later, std::ref(gate), at);
+    (void)s.spawn_on(any_core(), open_later, std::ref(gate), at);
     co_await sleep_for(std::chrono::microseconds(50 * sim::choose(3)));
     waiter.cancel();
     const outcome<void> o = co_await waiter.join();
@@ -137,6 +141,37 @@ task<> cancel_races() {
   co_await std::move(all);
   sim::probe(passed == 1 ? "a cancel came too late" : "a cancel came in time");
   require(passed + stopped == 1, "a wait ended " + std::to_string(passed + stopped) + " times");
+}
+
+struct call {
+  std::optional<task_handle<void>> caller;
+  bool begun = false;
+  bool ended = false;
+};
+
+task<> call_helper(call& c) {
+  const auto fn = [&c, cancels = sim::choose(2) == 0] {
+    c.begun = true;
+    if (cancels) c.caller->cancel();
+    return 3;
+  };
+  const int three = co_await offload(fn);
+  require(three == 3, "a helper returned something else");
+  c.ended = true;
+}
+
+/// A call that has begun is awaited, even if it is what cancels its caller.
+task<> cancelled_calls() {
+  call c;
+  auto inside = [&c](scope& s) -> task<> {
+    c.caller.emplace(s.spawn_on(any_core(), call_helper, std::ref(c)));
+    co_await sleep_for(std::chrono::microseconds(50 * sim::choose(4)));
+    c.caller->cancel();
+  };
+  auto all = with_scope(inside);
+  co_await std::move(all);
+  sim::probe(c.begun ? "a call outlived the cancel" : "a call was never made");
+  require(c.begun == c.ended, "a call that had begun was given up");
 }
 
 task<> first_of_two() {
@@ -165,7 +200,9 @@ task<> send_slowly(tcp_stream s) {
 }
 
 task<> sender() {
-  result<tcp_listener> l = tcp_listener::bind(address::any(7777));
+  listen_options how;
+  how.multishot = sim::choose(2) == 0;
+  result<tcp_listener> l = tcp_listener::bind(address::any(7777), how);
   require(l.has_value(), "bind");
   auto inside = [&l](scope& all) -> task<> {
     for (int n = 0; n < 3; ++n) {  // receive() connects once, close_beside_receive() twice
@@ -176,6 +213,7 @@ task<> sender() {
   };
   auto both = with_scope(inside);
   co_await std::move(both);
+  co_await sleep_for(1s);  // somebody connects whom nobody accepts
 }
 
 address sender_at() { return *address::parse("10.0.0.2:7777"); }
@@ -232,7 +270,8 @@ task<> close_beside_receive() {
 
 task<> cases(unsigned n) {
   for (; n > 0; --n) {
-    task<> (*const all[])() = {limit, nested_limits, shields, cancel_races, first_of_two};
+    task<> (*const all[])() = {limit,        nested_limits,   shields,
+                               cancel_races, cancelled_calls, first_of_two};
     auto one = all[sim::choose(std::size(all))]();
     co_await std::move(one);
   }
@@ -241,9 +280,11 @@ task<> cases(unsigned n) {
 task<> on_all_cores() {
   auto inside = [](scope& s) -> task<> {
     for (unsigned core = 0; core < this_core::count(); ++core) (void)s.spawn_on(core, cases, 3U);
-    (void)s.spawn(close_beside_receive);
+    auto first = close_beside_receive();
+    co_await std::move(first);
     auto bytes = receive();
     co_await std::move(bytes);
+    (void)co_await connect(sender_at());
   };
   auto all = with_scope(inside);
   co_await std::move(all);
