@@ -13,11 +13,12 @@
 //   - An exception from a handler ends that connection alone. It is reported on stderr, at most
 //     once a second per core.
 //   - When serve is cancelled, accepting ends at once; connections may go on for limits.grace, then
-//     they are stopped. serve returns after the last of them.
+//     they are stopped. serve returns after the last of them; its address is free then.
 // The handler is copied to each core and called there; what it refers to is shared between cores.
 
 #include <corespun/io/detail/raw_fd.hpp>
 #include <corespun/net/stream.hpp>
+#include <corespun/runtime/as_result.hpp>
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/event.hpp>
 #include <corespun/runtime/scope.hpp>
@@ -118,7 +119,11 @@ class server_part {
         (void)co_await shield(clock::duration::max(), std::move(all));
       });
       co_await ready_.wait();
-      co_await accept_all(std::move(listener_));
+      auto accepting = accept_all();
+      (void)co_await as_result(std::move(accepting));
+      // Before the grace: nobody is left waiting in its queue. Awaited: its address is free again
+      // when serve returns.
+      (void)co_await shield(clock::duration::max(), listener_.close());
     };
     co_await with_scope(std::move(body));
   }
@@ -135,17 +140,16 @@ class server_part {
     co_await with_scope(std::move(body));
   }
 
-  // The listener ends with this task, before the grace: nobody is left waiting in its queue.
-  task<> accept_all(tcp_listener listener) {
+  task<> accept_all() {
     while (true) {
       if (crowd_.full()) co_await crowd_.room();
       if (pace_.limited()) co_await pace_.next();
-      result<tcp_stream> stream = co_await listener.accept();
+      result<tcp_stream> stream = co_await listener_.accept();
       std::error_code error = stream ? start(std::move(*stream)) : stream.error();
       if (!error) {
         pace_.accepted();
       } else if (passes_with_time(error)) {
-        co_await sleep_for(pace_.pause(error, listener.local_address()));
+        co_await sleep_for(pace_.pause(error, listener_.local_address()));
       } else if (!died_in_queue(error)) {
         throw std::system_error(error, "accept");
       }

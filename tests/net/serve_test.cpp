@@ -147,6 +147,24 @@ TEST(serve, stops_connections_when_their_grace_is_over) {
   });
 }
 
+TEST(serve, leaves_its_address_free_when_it_returns) {
+  for (const bool multishot : {false, true}) {
+    run_io(io_cores(2), [multishot](scope& s) -> task<> {
+      listen_options how;
+      how.multishot = multishot;
+      address at = address::loopback(0);
+      for (int i = 0; i < 20; ++i) {
+        tcp_listener listener = need(tcp_listener::bind(at, how));
+        at = listener.local_address();
+        auto server = spawn_server(s, std::move(listener), echo);
+        (void)co_await client_of(at);
+        server.cancel();
+        (void)co_await server.join();
+      }
+    });
+  }
+}
+
 TEST(serve, can_be_cancelled_at_any_turn_of_its_start) {
   for (unsigned cores = 1; cores <= 2; ++cores) {
     run_io(io_cores(cores), [](scope& s) -> task<> {
