@@ -22,6 +22,7 @@ constexpr const char* probes[] = {
     "the server receives by multishot",
     "the server is slow",
     "the server hangs up",
+    "the server begins anew",
     "a buffer ended on another core",
     "a connection was refused",
     "a connection took too long",
@@ -78,11 +79,24 @@ task<> answer(shared& all, tcp_stream stream) {
 }
 
 task<> server(std::shared_ptr<shared> all) {
-  result<tcp_listener> listener = tcp_listener::bind(address::any(7777));
-  if (!listener) co_return;  // killed before it began
   auto handler = [all](tcp_stream stream) { return answer(*all, std::move(stream)); };
-  auto serving = serve(std::move(*listener), handler);
-  (void)co_await std::move(serving);
+  bool again = true;
+  while (again) {
+    listen_options how;
+    how.multishot = sim::buggify();
+    result<tcp_listener> listener = tcp_listener::bind(address::any(7777), how);
+    if (!listener) {
+      require(listener.error() != std::errc::address_in_use, "an old listener is still there");
+      co_return;  // killed before it began
+    }
+    serve_limits limits;
+    limits.grace = 1ms * sim::choose(200);
+    const clock::duration lasts = sim::buggify() ? 100ms : clock::duration(24h);
+    auto serving = serve(std::move(*listener), handler, limits);
+    const result<> served = co_await with_timeout(lasts, std::move(serving));
+    again = !served && served.error() == errc::timed_out;
+    if (again) sim::probe("the server begins anew");
+  }
 }
 
 // --- a client ---
