@@ -270,8 +270,35 @@ task<> cancel_some(tree& t) {
   }
 }
 
+task<> cancel_the_short(tree& t) {
+  for (int n = 0; n < 8; ++n) {
+    co_await sleep_for(50us);
+    if (t.open != nullptr) t.open->cancel();
+  }
+}
+
+/// Their bodies end at about the time at which a cancel is on its way to them.
+task<> short_scopes(tree& t) {
+  for (int n = 0; n < 8; ++n) {
+    auto inside = [&t](scope& s) -> task<> {
+      const shown to_others(t, s);
+      co_await sleep_for(50us);
+    };
+    auto one = with_scope(inside);
+    co_await std::move(one);
+  }
+}
+
 /// One after the other, so that cores fall asleep and are woken.
 task<> trees(std::shared_ptr<int> left) {
+  tree small;
+  auto racing = [&small](scope& s) -> task<> {
+    (void)s.spawn_on(any_core(), cancel_the_short, std::ref(small));
+    auto short_ones = short_scopes(small);
+    co_await std::move(short_ones);
+  };
+  auto races = with_scope(racing);
+  co_await std::move(races);
   for (unsigned n = 1 + sim::choose(6); n > 0; --n) {
     tree t;
     t.throws_one_in = 6 + sim::choose(100);
