@@ -43,7 +43,6 @@ struct machine::state {
   std::function<task<>()> main;
   std::unique_ptr<process> running;             // nullptr: killed
   std::vector<std::unique_ptr<process>> dying;  // killed, and not yet at their end
-  bool paused = false;
 
   template <typename Fn>
   void for_each_process(Fn fn) {
@@ -98,9 +97,8 @@ path& path::latency(clock::duration shortest, clock::duration longest) {
 }
 
 path& path::loss(double share) {
-  const auto one_in = share > 0 ? static_cast<std::uint32_t>(std::lround(1 / share)) : 0U;
-  world_.parts_->net.link(a_, b_).lost_one_in = world_.parts_->net.link(b_, a_).lost_one_in =
-      share >= 1 ? 1 : one_in;
+  const auto lost = static_cast<std::uint32_t>(std::lround(1000 * std::clamp(share, 0.0, 1.0)));
+  world_.parts_->net.link(a_, b_).lost = world_.parts_->net.link(b_, a_).lost = lost;
   return *this;
 }
 
@@ -169,12 +167,10 @@ void world::restart(machine m) {
 }
 
 void world::pause(machine m) {
-  m.state_->paused = true;
   if (m.state_->running == nullptr) return;
   for (const auto& c : m.state_->running->cores->inner().cores) parts_->all.halt(*c, true);
 }
 void world::resume(machine m) {
-  m.state_->paused = false;
   if (m.state_->running == nullptr) return;
   for (const auto& c : m.state_->running->cores->inner().cores) parts_->all.halt(*c, false);
 }
@@ -187,6 +183,7 @@ void world::fail(const std::string& what) {
 void world::note_errors() {
   parts_->for_each_process([&](process& p) {
     if (!p.played->ended() || std::exchange(p.told, true) || !p.main.error()) return;
+    if (!p.kernel.alive()) return;  // killed: what it says reaches nobody
     parts_->watch.wrong("main of " + p.kernel.address() + " threw: " + text_of(p.main.error()));
   });
 }
@@ -218,9 +215,9 @@ void world::run(clock::duration limit) {
 }
 
 void world::run_for(clock::duration d) {
-  bool over = false;
-  parts_->all.after(d, this, [&over] { over = true; });
-  play_until([&over] { return over; });
+  const clock::time_point end = now() + d;
+  parts_->all.at(end, this, [] {});  // so that the clock stops there
+  play_until([&] { return now() >= end; });
 }
 
 void world::finish() {
@@ -241,7 +238,12 @@ void world::finish() {
       w.watch.left_over(p.kernel.address() + " still has " +
                         std::to_string(p.kernel.descriptors()) + " descriptors");
   });
-  w.machines.clear();
+  w.for_each_process([](process& p) { p.kernel.die(); });
+  w.all.forget(&w.net);  // what is still under way
+  for (const auto& m : w.machines) {
+    m->running.reset();
+    m->dying.clear();
+  }
   check();
 }
 

@@ -4,11 +4,13 @@
 //
 //   sim::run(seed, [](sim::world& w) {
 //     auto server = w.host("10.0.0.1", serve_forever);
-//     bool done = false;
-//     auto client = w.host("10.0.0.2", [&]() -> task<> { co_await ask(); done = true; });
+//     auto client = w.host("10.0.0.2", ask_for_an_hour);
 //     w.link(client, server).latency(1ms, 20ms).loss(0.01);
-//     w.run_until([&] { return done; }, 1h);
+//     w.run_until([&] { return client.ended(); }, 2h);
 //   });
+//
+// The mains end after the test function does if that fails, so what they share with it must live as
+// long as they do: a shared_ptr that they capture.
 //
 // What is decided by chance: which core and which task runs next, how late each answer is, how many
 // bytes a transfer moves, the latency of each message, losses, resets, and what
@@ -56,7 +58,8 @@ class path {
  public:
   /// Of each message; streams stay in order all the same.
   path& latency(clock::duration shortest, clock::duration longest);
-  /// Share of messages that are lost. A stream repeats them, 200 ms later; a datagram is gone.
+  /// Share of messages that are lost, in thousandths. A stream repeats them, each time 200 ms later,
+  /// at most six times; a datagram is gone.
   path& loss(double share);
 
  private:

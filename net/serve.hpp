@@ -119,11 +119,17 @@ class server_part {
         (void)co_await shield(clock::duration::max(), std::move(all));
       });
       co_await ready_.wait();
-      auto accepting = accept_all();
-      (void)co_await as_result(std::move(accepting));
+      std::exception_ptr failed;
+      try {
+        auto accepting = accept_all();
+        (void)co_await as_result(std::move(accepting));
+      } catch (...) {
+        failed = std::current_exception();
+      }
       // Before the grace: nobody is left waiting in its queue. Awaited: its address is free again
       // when serve returns.
       (void)co_await shield(clock::duration::max(), listener_.close());
+      if (failed) std::rethrow_exception(failed);
     };
     co_await with_scope(std::move(body));
   }

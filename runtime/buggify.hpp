@@ -5,6 +5,7 @@
 //   sim::probe("the retry after a lost answer");
 
 #include <corespun/runtime/detail/core.hpp>
+#include <corespun/runtime/detail/simulation.hpp>
 
 #include <source_location>
 

@@ -19,7 +19,7 @@ std::uint32_t replayed::choose(std::uint32_t n, site) noexcept {
 std::uint32_t exhaustive::choose(std::uint32_t n, site where) {
   if (where == site::preemption && preempted_ == bound_) return 0;
   if (depth_ == path_.size()) path_.push_back({0, n});
-  const std::uint32_t taken = path_[depth_++].taken;
+  const std::uint32_t taken = std::min(path_[depth_++].taken, n - 1);
   if (where == site::preemption && taken != 0) ++preempted_;
   return taken;
 }

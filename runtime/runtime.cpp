@@ -4,6 +4,7 @@
 #include <corespun/runtime/detail/played_main.hpp>
 #include <corespun/runtime/detail/report.hpp>
 #include <corespun/runtime/detail/signals.hpp>
+#include <corespun/runtime/detail/simulation.hpp>
 #include <corespun/runtime/detail/threads.hpp>
 
 #include <algorithm>

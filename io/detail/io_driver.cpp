@@ -177,6 +177,7 @@ void io_driver::completed_many(op& o, int result, std::uint32_t flags) noexcept 
   const bool final = (flags & flag_more) == 0;
   o.where = op::place::nowhere;
   if ((flags & flag_buffer) != 0) took_buffer(flags);
+  if (final && result == -ENOBUFS && o.stop_asked) result = -ECANCELED;
   if (final && result == -ENOBUFS && !o.abandoned && wanted(o)) {
     starve(o);  // armed again when a buffer comes back
     return;

@@ -54,6 +54,13 @@ class sim_driver final : public io_driver {
   bool multishot() const noexcept override { return true; }
   void wake() noexcept override { place_->woken = true; }
 
+  void cancel_all() override {
+    ops_.for_each([this](const op& o) {
+      if (o.code != op_code::close && !o.stop_asked) left("an operation that nobody waits for");
+    });
+    io_driver::cancel_all();
+  }
+
   void poll(clock::time_point deadline) override {
     place_->sleeps_until = deadline;
     while (!answers_.empty()) {
@@ -90,7 +97,7 @@ class sim_driver final : public io_driver {
     void changed() noexcept override { driver.consider(*this); }
 
     sim_driver& driver;
-    op& what;  // never looked at when its generation has changed
+    op& what;  // a record stays in memory when it is given up
     std::uint64_t tag;
     std::shared_ptr<sim_socket> on;  // nullptr: a real file
     bool scheduled = false;
@@ -165,7 +172,8 @@ class sim_driver final : public io_driver {
       case op_code::connect: return s.what != sim_socket::kind::connecting;
       case op_code::poll: return (r.what.events & POLLIN) != 0 ? s.readable() : s.writable();
       default:
-        return r.what.reads() ? s.readable() || s.what == sim_socket::kind::fresh
+        return r.what.reads() ? s.readable() || s.what == sim_socket::kind::fresh ||
+                                    s.what == sim_socket::kind::bound
                               : s.writable() || s.peer == nullptr;
     }
   }
@@ -216,6 +224,7 @@ class sim_driver final : public io_driver {
 
   /// Files are real: what a program keeps on its disk is not part of the world.
   [[nodiscard]] int attempt_file(op& o, std::size_t left) noexcept {
+    if (!host_.alive()) return -ENETDOWN;
     if (o.on->what != file::kind::regular) return -ENOTSOCK;
     if (left > 1 && all_.one_in(host_.network().short_one_in, sim::site::size))
       left = 1 + all_.choose(static_cast<std::uint32_t>(std::min<std::size_t>(left, 1U << 20)),

@@ -44,6 +44,16 @@ sim_name sim_name::none(int family) noexcept {
   return n;
 }
 
+sim_name sim_name::of(int family, const std::string& place, std::uint16_t port) noexcept {
+  sim_name n = none(family);
+  void* const bytes =
+      family == AF_INET6 ? static_cast<void*>(&reinterpret_cast<sockaddr_in6&>(n.storage).sin6_addr)
+                         : static_cast<void*>(&reinterpret_cast<sockaddr_in&>(n.storage).sin_addr);
+  (void)::inet_pton(family, place.c_str(), bytes);
+  n.set_port(port);
+  return n;
+}
+
 std::string sim_name::place() const {
   char text[INET6_ADDRSTRLEN] = "";
   if (family() == AF_INET) {
@@ -89,7 +99,7 @@ bool sim_socket::readable() const noexcept {
 }
 
 bool sim_socket::writable() const noexcept {
-  if (error != 0 || peer_gone) return true;
+  if (error != 0 || peer_gone || what == kind::datagram) return true;
   if (peer == nullptr || what == kind::connecting) return false;
   return peer->closed || peer->available() + peer->under_way < peer->capacity;
 }
@@ -132,9 +142,11 @@ void sim_network::deliver(const sim_host& from, const sim_host& to, clock::time_
   }
   constexpr std::uint32_t steps = 16;
   constexpr auto repeated_after = std::chrono::milliseconds(200);
+  constexpr int most_attempts = 6;
   sim_link& l = link(from.address(), to.address());
   auto takes = l.shortest + (l.longest - l.shortest) / steps * all.choose(steps, sim::site::delay);
-  while (all.one_in(l.lost_one_in, sim::site::fault)) {
+  for (int attempts = 0; attempts < most_attempts && l.lost != 0; ++attempts) {
+    if (all.choose(1000, sim::site::fault) >= l.lost) break;
     if (may_be_lost) return;
     takes += repeated_after;
   }
@@ -163,6 +175,9 @@ void break_off(sim_socket& end) noexcept {
 void sim_network::reset(sim_socket& s) noexcept {
   const std::shared_ptr<sim_socket> peer = s.peer;
   break_off(s);
+  s.bytes.clear();
+  s.taken = 0;
+  s.error = 0;  // the call that finds out tells it
   if (peer == nullptr) return;
   deliver(*s.host, *peer->host, peer->last_arrival, false, [peer] { break_off(*peer); });
 }
@@ -184,7 +199,7 @@ void sim_host::die() noexcept {
   while (!open_.empty()) {
     const std::shared_ptr<sim_socket> s = open_.begin()->second;
     close(open_.begin()->first);
-    s->error = ENETDOWN;
+    s->error = ENETDOWN;  // whoever waits for it is told
     s->changed();
   }
   bound_.clear();
@@ -225,6 +240,16 @@ bool sim_host::taken(const sim_socket& s, const sim_name& at) const noexcept {
   });
 }
 
+std::uint16_t sim_host::free_port() noexcept {
+  constexpr std::uint16_t first = 32768;
+  while (true) {
+    const std::uint16_t port = next_port_;
+    next_port_ = port == UINT16_MAX ? first : static_cast<std::uint16_t>(port + 1);
+    const auto has_it = [&](const auto& b) { return b->local.inet() && b->local.port() == port; };
+    if (std::ranges::none_of(bound_, has_it)) return port;
+  }
+}
+
 int sim_host::bind(int fd, const sockaddr* to, socklen_t size) noexcept {
   const auto s = at(fd);
   if (s == nullptr) return fail(EBADF);
@@ -233,15 +258,13 @@ int sim_host::bind(int fd, const sockaddr* to, socklen_t size) noexcept {
   if (name.inet()) {
     if (!name.wildcard() && !name.loopback() && name.place() != address_)
       return fail(EADDRNOTAVAIL);
-    if (name.port() == 0) {
-      do {
-        name.set_port(next_port_++);
-      } while (taken(*s, name));
-    }
+    if (name.port() == 0) name.set_port(free_port());
+    if (taken(*s, name)) return fail(EADDRINUSE);
   } else if (const std::string path = name.place(); !path.empty() && path[0] != '\0') {
     if (!paths_.insert(path).second) return fail(EADDRINUSE);
+  } else if (taken(*s, name)) {
+    return fail(EADDRINUSE);
   }
-  if (taken(*s, name)) return fail(EADDRINUSE);
   s->local = name;
   s->what = s->type == SOCK_DGRAM ? kind::datagram : kind::bound;
   bound_.push_back(s);
@@ -276,88 +299,84 @@ void sim_host::join(sim_socket& a, sim_socket& b) noexcept {
   b.peer = a.shared_from_this();
 }
 
-// The request travels to the listener, the answer back.
+/// nullptr: nowhere in this world.
+sim_host* sim_host::machine_of(const sim_name& to) noexcept {
+  return !to.inet() || to.loopback() || to.wildcard() ? this : network_.host_at(to.place());
+}
+
+// The request travels to the listener, the answer back. A datagram socket only notes whom it means.
 int sim_host::start_connect(sim_socket& s, const sim_name& to) noexcept {
-  if (s.what != kind::fresh && s.what != kind::bound) return -EISCONN;
   if (to.size == 0 || to.family() != s.family) return -EINVAL;
-  sim_host* const there =
-      !to.inet() || to.loopback() || to.wildcard() ? this : network_.host_at(to.place());
+  if (s.type == SOCK_DGRAM) {
+    s.what = kind::datagram;
+    s.remote = to;
+    return 0;
+  }
+  if (s.what != kind::fresh && s.what != kind::bound) return -EISCONN;
+  sim_host* const there = machine_of(to);
   if (there == nullptr) return -ENETUNREACH;
   if (!to.inet() && there->listener_for(to) == nullptr) {
     const std::string path = to.place();
     return path.empty() || path[0] == '\0' || paths_.contains(path) ? -ECONNREFUSED : -ENOENT;
   }
   s.what = kind::connecting;
-  s.remote = to;
-  if (to.wildcard()) {
-    sockaddr_in back{};
-    back.sin_family = AF_INET;
-    back.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    back.sin_port = htons(to.port());
-    if (to.family() == AF_INET)
-      s.remote = sim_name(reinterpret_cast<sockaddr*>(&back), sizeof back);
-  }
+  const std::string myself = s.family == AF_INET6 ? "::1" : "127.0.0.1";
+  s.remote = to.wildcard() ? sim_name::of(s.family, myself, to.port()) : to;
   if (s.local.size == 0) {
-    s.local = to;
-    if (to.inet()) {
-      sockaddr_in me{};
-      me.sin_family = AF_INET;
-      (void)::inet_pton(AF_INET, there == this ? "127.0.0.1" : address_.c_str(), &me.sin_addr);
-      if (to.family() == AF_INET) s.local = sim_name(reinterpret_cast<sockaddr*>(&me), sizeof me);
-      s.local.set_port(next_port_++);
-    } else {
-      s.local.size = sizeof(sa_family_t);
-    }
+    s.local = to.inet() ? sim_name::of(s.family, there == this ? myself : address_, free_port())
+                        : sim_name::none(AF_UNIX);
   }
-  const std::shared_ptr<sim_socket> self = s.shared_from_this();
-  network_.deliver(*this, *there, s.last_arrival, false, [self, there] {
-    struct knock {
-      static void at(const std::shared_ptr<sim_socket>& from, sim_host& door) {
-        if (from->what != kind::connecting || from->closed) return;
-        const auto listener = door.alive() ? door.listener_for(from->remote) : nullptr;
-        sim_network& net = door.network();
-        if (listener != nullptr && listener->queue.size() >= listener->backlog) {
-          // The kernel drops the request, and the client's repeats it.
-          const auto again =
-              from->remote.inet() ? std::chrono::milliseconds(1000) : std::chrono::milliseconds(1);
-          net.all.after(again, &net, [from, &door] { at(from, door); });
-          return;
-        }
-        if (listener != nullptr) {
-          auto end = std::make_shared<sim_socket>(door, from->family, from->type);
-          end->local = from->remote;
-          end->remote = from->local;
-          end->options = listener->options;
-          end->capacity = listener->capacity;
-          join(*end, *from);
-          from->what = kind::connecting;  // until the answer is there
-          listener->queue.push_back(std::move(end));
-          listener->changed();
-        }
-        net.deliver(door, *from->host, from->last_arrival, false,
-                    [from, refused = listener == nullptr] {
-                      if (from->what != kind::connecting || from->closed) return;
-                      from->what = refused ? kind::fresh : kind::stream;
-                      if (refused) from->error = ECONNREFUSED;
-                      from->changed();
-                    });
-      }
-    };
-    knock::at(self, *there);
-  });
+  network_.deliver(*this, *there, s.last_arrival, false,
+                   [self = s.shared_from_this(), there] { there->knock(self); });
   return -EAGAIN;
+}
+
+void sim_host::knock(const std::shared_ptr<sim_socket>& from) noexcept {
+  if (from->what != kind::connecting || from->closed) return;
+  const auto listener = alive_ ? listener_for(from->remote) : nullptr;
+  if (listener != nullptr && listener->queue.size() >= listener->backlog) {
+    // The kernel drops the request, and the client's repeats it, to whoever is there then.
+    const auto again =
+        from->remote.inet() ? std::chrono::milliseconds(1000) : std::chrono::milliseconds(1);
+    network_.all.after(again, &network_, [from] {
+      sim_host& client = *from->host;
+      sim_host& there = *client.machine_of(from->remote);
+      client.network().deliver(client, there, from->last_arrival, false,
+                               [from, &there] { there.knock(from); });
+    });
+    return;
+  }
+  if (listener != nullptr) {
+    auto end = std::make_shared<sim_socket>(*this, from->family, from->type);
+    end->local = from->remote;
+    end->remote = from->local;
+    end->options = listener->options;
+    end->capacity = listener->capacity;
+    join(*end, *from);
+    from->what = kind::connecting;  // until the answer is there
+    listener->queue.push_back(std::move(end));
+    listener->changed();
+  }
+  network_.deliver(*this, *from->host, from->last_arrival, false,
+                   [from, refused = listener == nullptr] {
+                     if (from->what != kind::connecting || from->closed) return;
+                     from->what = refused ? kind::fresh : kind::stream;
+                     if (refused) from->error = ECONNREFUSED;
+                     from->changed();
+                   });
 }
 
 int sim_host::connect(int fd, const sockaddr* to, socklen_t size) noexcept {
   const auto s = at(fd);
   if (s == nullptr) return fail(EBADF);
   const int n = start_connect(*s, sim_name(to, size));
-  if (n != -EAGAIN) return fail(-n);
+  if (n != -EAGAIN) return n == 0 ? 0 : fail(-n);
   if (s->what == kind::stream) return 0;  // within one machine it takes no time
   return fail(s->error != 0 ? std::exchange(s->error, 0) : EINPROGRESS);
 }
 
 int sim_host::accept(sim_socket& listener) noexcept {
+  if (!alive_) return -ENETDOWN;
   if (listener.what != kind::listener) return -EINVAL;
   if (listener.queue.empty()) return -EAGAIN;
   const int fd = open(listener.queue.front());
@@ -367,10 +386,12 @@ int sim_host::accept(sim_socket& listener) noexcept {
 }
 
 int sim_host::receive(sim_socket& s, void* to, std::size_t most) noexcept {
+  if (!alive_) return -ENETDOWN;
   sim_network& net = network_;
   if (!s.messages.empty()) {
     const std::size_t n = std::min(most, s.messages.front().size());
     std::memcpy(to, s.messages.front().data(), n);
+    s.under_way -= s.messages.front().size();
     s.messages.pop_front();
     return static_cast<int>(n);
   }
@@ -385,20 +406,46 @@ int sim_host::receive(sim_socket& s, void* to, std::size_t most) noexcept {
       n = 1 + net.all.choose(static_cast<std::uint32_t>(n), sim::site::size);
     std::memcpy(to, s.bytes.data() + s.taken, n);
     s.taken += n;
-    if (s.taken == s.bytes.size()) {
-      s.bytes.clear();
+    if (2 * s.taken >= s.bytes.size()) {
+      s.bytes.erase(0, s.taken);
       s.taken = 0;
     }
     if (s.peer != nullptr) s.peer->changed();  // there is room again
     return static_cast<int>(n);
   }
   if (s.error != 0) return -std::exchange(s.error, 0);
-  if (s.ended || s.shut) return s.ended ? 0 : -EAGAIN;
+  if (s.ended) return 0;
   if (s.what != kind::stream && s.what != kind::datagram && s.what != kind::pipe) return -ENOTCONN;
   return -EAGAIN;
 }
 
+int sim_host::send_datagram(sim_socket& s, const void* from, std::size_t bytes) noexcept {
+  std::shared_ptr<sim_socket> to = s.peer;
+  if (to == nullptr) {
+    if (s.remote.size == 0) return -EDESTADDRREQ;
+    sim_host* const there = machine_of(s.remote);
+    if (there == nullptr) return -ENETUNREACH;
+    const auto at = std::ranges::find_if(there->bound_, [&](const auto& b) {
+      return b->type == SOCK_DGRAM && b->local.port() == s.remote.port() &&
+             (b->local.wildcard() || b->local.place() == s.remote.place());
+    });
+    if (at == there->bound_.end()) return static_cast<int>(bytes);  // nobody hears it
+    to = *at;
+  }
+  clock::time_point any_order{};
+  network_.deliver(*this, *to->host, any_order, true,
+                   [to, text = std::string(static_cast<const char*>(from), bytes)] {
+                     if (to->closed || to->under_way + text.size() > to->capacity) return;
+                     to->under_way += text.size();
+                     to->messages.push_back(text);
+                     to->changed();
+                   });
+  return static_cast<int>(bytes);
+}
+
 int sim_host::send(sim_socket& s, const void* from, std::size_t bytes) noexcept {
+  if (!alive_) return -ENETDOWN;
+  if (s.what == kind::datagram) return send_datagram(s, from, bytes);
   sim_network& net = network_;
   if (s.error != 0 && s.peer_gone) return -std::exchange(s.error, 0);
   if (s.shut || s.peer_gone) return -EPIPE;
@@ -412,24 +459,20 @@ int sim_host::send(sim_socket& s, const void* from, std::size_t bytes) noexcept 
   if (peer->closed && (s.family == AF_UNIX || s.what == kind::pipe)) return -EPIPE;
   const std::size_t used = peer->closed ? 0 : peer->available() + peer->under_way;
   if (used >= peer->capacity) return -EAGAIN;
-  std::size_t n = bytes;
-  if (s.what != kind::datagram) {
-    n = std::min(n, peer->capacity - used);
-    if (n > 1 && net.all.one_in(net.short_one_in, sim::site::size))
-      n = 1 + net.all.choose(static_cast<std::uint32_t>(n), sim::site::size);
-  }
+  std::size_t n = std::min(bytes, peer->capacity - used);
+  if (n > 1 && net.all.one_in(net.short_one_in, sim::site::size))
+    n = 1 + net.all.choose(static_cast<std::uint32_t>(n), sim::site::size);
   peer->under_way += n;
   net.deliver(
-      *this, *peer->host, peer->last_arrival, s.what == kind::datagram,
+      *this, *peer->host, peer->last_arrival, false,
       [self = s.shared_from_this(), peer, text = std::string(static_cast<const char*>(from), n)] {
         peer->under_way -= text.size();
         if (peer->closed) {  // nobody is there any more: the answer is a reset
           sim_host& there = *peer->host;
           there.network().deliver(there, *self->host, self->last_arrival, false,
                                   [self] { break_off(*self); });
-        } else if (peer->what == kind::datagram) {
-          peer->messages.push_back(text);
-        } else {
+        } else if (!peer->ended) {  // else it was broken off meanwhile
+
           peer->bytes += text;
         }
         peer->changed();

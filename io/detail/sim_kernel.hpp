@@ -54,6 +54,9 @@ struct sim_name {
   sim_name(const sockaddr* at, socklen_t bytes) noexcept;
   /// What a socket is called that has no name.
   [[nodiscard]] static sim_name none(int family) noexcept;
+  /// `place` as place() tells it.
+  [[nodiscard]] static sim_name of(int family, const std::string& place,
+                                   std::uint16_t port) noexcept;
   [[nodiscard]] sa_family_t family() const noexcept { return storage.ss_family; }
   [[nodiscard]] bool inet() const noexcept { return family() == AF_INET || family() == AF_INET6; }
   /// the address without its port; the path of a Unix socket
@@ -85,7 +88,7 @@ struct sim_socket : std::enable_shared_from_this<sim_socket> {
   // what has arrived
   std::string bytes;
   std::size_t taken = 0;  // of bytes
-  std::deque<std::string> messages;  // datagrams
+  std::deque<std::string> messages;  // datagrams; what exceeds the capacity is lost
   bool ended = false;  // the peer writes no more
   int error = 0;  // reported once what has arrived was read
 
@@ -117,7 +120,7 @@ struct sim_socket : std::enable_shared_from_this<sim_socket> {
 struct sim_link {
   clock::duration shortest{};
   clock::duration longest{};
-  std::uint32_t lost_one_in = 0;
+  std::uint32_t lost = 0;  // of a thousand
   bool cut = false;
   std::vector<std::function<void()>> held;  // while it is cut
 };
@@ -173,6 +176,11 @@ class sim_host final : public os_calls {
 
  private:
   [[nodiscard]] bool taken(const sim_socket& s, const sim_name& at) const noexcept;
+  [[nodiscard]] std::uint16_t free_port() noexcept;
+  [[nodiscard]] sim_host* machine_of(const sim_name& to) noexcept;
+  /// A request to connect has arrived here.
+  void knock(const std::shared_ptr<sim_socket>& from) noexcept;
+  [[nodiscard]] int send_datagram(sim_socket& s, const void* from, std::size_t bytes) noexcept;
   void end(sim_socket& s, bool abort) noexcept;
   static void join(sim_socket& a, sim_socket& b) noexcept;
 
@@ -199,7 +207,8 @@ class sim_network {
   [[nodiscard]] sim_host* host_at(const std::string& address) noexcept;
   [[nodiscard]] sim_link& link(const std::string& from, const std::string& to);
   void heal();
-  /// Calls fn when what leaves now has arrived. `after`: not before that.
+  /// Calls fn when what leaves now has arrived. `last`: when the one before arrives; what may not
+  /// be lost comes after it.
   void deliver(const sim_host& from, const sim_host& to, clock::time_point& last, bool may_be_lost,
                std::function<void()> fn);
   /// A connection breaks: this end learns it now, the other one later.

@@ -2,6 +2,7 @@
 
 #include <corespun/runtime/detail/frame.hpp>
 #include <corespun/runtime/detail/machine.hpp>
+#include <corespun/runtime/detail/simulation.hpp>
 
 namespace corespun {
 namespace detail {
@@ -24,6 +25,10 @@ void core::attach(std::unique_ptr<driver> d) {
   stand_in(this);
   driver_ = std::move(d);
   driver_->attach(*this);
+}
+
+void core::preemption_point() noexcept {
+  if (simulation_ != nullptr) simulation_->preemption_point();
 }
 
 void core::begin_end() noexcept {
@@ -90,7 +95,7 @@ void core::post(mail& m) noexcept {
   std::atomic<unsigned>* const counted = current() == nullptr ? &machine_.posters : nullptr;
   if (counted != nullptr) counted->fetch_add(1, std::memory_order_relaxed);
   inbox_.push(m);  // I1 step 1
-  if (current() != nullptr) preemption_point();
+  if (counted == nullptr) preemption_point();
   // I1 step 2; the exchange lets one of several posters pay for the wake.
   if (sleeping_.load(std::memory_order_seq_cst) &&
       sleeping_.exchange(false, std::memory_order_seq_cst)) {
@@ -108,6 +113,8 @@ clock::time_point core::now() const noexcept {
 
 clock::time_point clock::now() noexcept {
   if (const detail::core* const c = detail::core::current(); c != nullptr) return c->now();
+  if (const detail::simulation* const s = detail::simulation::playing(); s != nullptr)
+    return s->now();
   return time_point(std::chrono::steady_clock::now().time_since_epoch());
 }
 

@@ -14,7 +14,6 @@
 #include <corespun/runtime/clock.hpp>
 #include <corespun/runtime/detail/mail.hpp>
 #include <corespun/runtime/detail/root.hpp>
-#include <corespun/runtime/detail/simulation.hpp>
 #include <corespun/runtime/detail/timer_wheel.hpp>
 #include <corespun/runtime/driver.hpp>
 
@@ -24,6 +23,7 @@
 namespace corespun::detail {
 
 struct machine;
+class simulation;
 
 class core {
  public:
@@ -93,9 +93,7 @@ class core {
   void run_ready() noexcept;
   [[nodiscard]] clock::time_point sleep_deadline() noexcept;
   /// Between two steps of a protocol: in a simulation other cores may get ahead here.
-  void preemption_point() noexcept {
-    if (simulation_ != nullptr) simulation_->preemption_point();
-  }
+  void preemption_point() noexcept;
 
   const unsigned index_;
   machine& machine_;

@@ -15,11 +15,12 @@ class played_main final : private joiner {
   }
 
   [[nodiscard]] bool ended() const noexcept { return ended_; }
-  /// From outside of all cores.
+  /// From anywhere: one thread plays all.
   void cancel() noexcept {
+    core* const before = core::current();
     core::stand_in(&main_.home());
     main_.cancel();
-    core::stand_in(nullptr);
+    core::stand_in(before);
     main_.home().backend().wake();
   }
 

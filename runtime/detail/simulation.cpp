@@ -3,8 +3,15 @@
 #include <corespun/runtime/detail/core.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace corespun::detail {
+
+namespace {
+constinit thread_local const simulation* played = nullptr;
+}
+
+const simulation* simulation::playing() noexcept { return played; }
 
 std::uint32_t simulation::choose(std::uint32_t n, sim::site where) {
   if (n < 2) return 0;
@@ -97,7 +104,9 @@ bool simulation::step() {
     const auto which = std::next(first, next - cores);
     const std::function<void()> happen = std::move(which->second.happen);
     events_.erase(which);
+    const simulation* const before = std::exchange(played, this);
     happen();
+    played = before;
   }
   return true;
 }

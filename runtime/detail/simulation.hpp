@@ -9,7 +9,7 @@
 //     deadline. Only where that does not come for a hundred turns, as with a core that never sleeps,
 //     each further turn takes a microsecond.
 //   - A core may be overtaken by others in the middle of its turn, at each preemption_point(): these
-//     stand between the steps of the protocols that real cores run against each other.
+//     stand where it posts mail and where it goes to sleep (I1, core.hpp).
 
 #include <corespun/runtime/chance.hpp>
 #include <corespun/runtime/clock.hpp>
@@ -35,6 +35,8 @@ class simulation {
   // --- time and chance ---
 
   [[nodiscard]] clock::time_point now() const noexcept { return now_; }
+  /// The one in which an event happens on this thread, outside of all cores; else nullptr.
+  [[nodiscard]] static const simulation* playing() noexcept;
   /// As if a task had computed for so long.
   void pass(clock::duration d) noexcept { now_ += d; }
   /// A number below n; 0 where there is no choice.

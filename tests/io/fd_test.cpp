@@ -111,6 +111,23 @@ TEST(fd, read_exactly_fails_when_the_stream_ends_before) {
   });
 }
 
+TEST(fd, datagrams_stay_apart) {
+  run_io([]() -> task<> {
+    raw_pair ends = socket_pair(SOCK_DGRAM);
+    fd ours = adopted(std::move(ends.one));
+    send_now(ends.two, "abc");
+    send_now(ends.two, "de");
+    std::array<std::byte, 100> buffer{};
+    for (const char* const expected : {"abc", "de"}) {
+      const std::size_t n = need(co_await ours.read_some(buffer));
+      EXPECT_EQ(text_of(std::span(buffer).first(n)), expected);
+    }
+    const std::size_t sent = need(co_await ours.write_some(bytes_of("fgh")));
+    EXPECT_EQ(sent, 3u);
+    EXPECT_EQ(receive_now(ends.two, 3), "fgh");
+  });
+}
+
 TEST(fd, reading_and_writing_nothing_does_not_wait) {
   run_io([]() -> task<> {
     raw_pair ends = socket_pair();

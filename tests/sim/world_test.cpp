@@ -6,8 +6,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <set>
 #include <string>
+#include <vector>
+
+#include "tests/support/io_sockets.hpp"
 
 namespace corespun::test {
 namespace {
@@ -202,6 +207,70 @@ TEST(world, resets_happen_when_asked_for) {
     });
   }
   EXPECT_GT(failures, 0);
+}
+
+fd datagrams(const address& here, const address& to) {
+  detail::os_calls& kernel = detail::sys();
+  detail::raw_fd s(sys(kernel.socket(here.family(), SOCK_DGRAM), "socket"));
+  sys(kernel.bind(s.get(), here.native(), here.native_size()), "bind");
+  sys(kernel.connect(s.get(), to.native(), to.native_size()), "connect");
+  fd owned = need(fd::adopt(s.get()));
+  s.release();
+  return owned;
+}
+
+TEST(world, datagrams_are_lost_and_overtake_each_other_but_stay_whole) {
+  const address here = need(address::parse("10.0.0.1:53"));
+  const address there = need(address::parse("10.0.0.2:53"));
+  std::vector<int> got;
+  sim::world w(1);
+  auto receiver = w.host("10.0.0.1", [&]() -> task<> {
+    fd socket = datagrams(here, there);
+    std::array<std::byte, 100> buffer{};
+    while (true) {
+      const std::size_t n = need(co_await socket.read_some(buffer));
+      got.push_back(std::stoi(text_of(std::span(buffer).first(n))));
+    }
+  });
+  auto sender = w.host("10.0.0.2", [&]() -> task<> {
+    fd socket = datagrams(there, here);
+    co_await sleep_for(1s);
+    for (int i = 0; i < 100; ++i) {
+      const std::string text = std::to_string(i);
+      (void)need(co_await socket.write_some(bytes_of(text)));
+    }
+    co_await sleep_for(1s);
+  });
+  w.link(sender, receiver).latency(1ms, 50ms).loss(0.2);
+  w.run_until([&] { return sender.ended(); });
+  EXPECT_GT(got.size(), 50u);
+  EXPECT_LT(got.size(), 100u);
+  EXPECT_FALSE(std::ranges::is_sorted(got));
+  EXPECT_EQ(std::set<int>(got.begin(), got.end()).size(), got.size()) << "none comes twice";
+}
+
+TEST(world, a_link_that_loses_all_is_slow_and_not_endless) {
+  sim::world w(1);
+  auto server = w.host("10.0.0.1", echo_server);
+  auto client = w.host("10.0.0.2", [] { return ask_until_answered(server_at(), "hello"); });
+  w.link(server, client).loss(1);
+  w.run_for(1min);
+  EXPECT_FALSE(client.ended());
+}
+
+TEST(world, a_machine_may_kill_another) {
+  sim::world w(1);
+  auto victim = w.host("10.0.0.1", echo_server);
+  bool done = false;
+  auto killer = w.host("10.0.0.2", [&]() -> task<> {
+    co_await sleep_for(1s);
+    w.kill(victim);
+    co_await sleep_for(1s);
+    done = clock::now().time_since_epoch() == 2s;
+  });
+  w.run_until([&] { return killer.ended(); });
+  EXPECT_TRUE(done);
+  EXPECT_TRUE(victim.ended());
 }
 
 // --- buggify, probes ---

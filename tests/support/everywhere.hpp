@@ -3,9 +3,9 @@
 // run ends before its cancel; after each run nothing may be lost or left.
 //
 // Each core runs one task between two looks at its driver, once with completions that go on at once
-// as in production, and once with all of them going through the ready queue. A step is the time before such a look
-// and the time after it: what was begun has not been submitted, what has completed has not been
-// seen. So a cancel comes between any two things that tasks do.
+// as in production, and once with all of them going through the ready queue. A step is the time
+// before such a look and the time after it: what was begun has not been submitted, what has
+// completed has not been seen. So a cancel comes between any two things that tasks do.
 
 #include <corespun/io/detail/io_driver.hpp>
 #include <corespun/runtime/driver.hpp>

@@ -80,11 +80,11 @@ struct raw_pair {
   raw two;
 };
 
-/// Two ends of a Unix stream.
-[[nodiscard]] inline raw_pair socket_pair() {
+/// Two ends of a Unix socket.
+[[nodiscard]] inline raw_pair socket_pair(int type = SOCK_STREAM) {
   int ends[2];
-  sys(on_sim() ? sim_machine::get().kernel.pair(AF_UNIX, SOCK_STREAM, ends)
-               : ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends),
+  sys(on_sim() ? sim_machine::get().kernel.pair(AF_UNIX, type, ends)
+               : ::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends),
       "socketpair");
   return {ends[0], ends[1]};
 }

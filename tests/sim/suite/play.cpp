@@ -112,7 +112,7 @@ class crew {
 
 void crew::start() {
   int ends[2];
-  if (::pipe2(ends, O_NONBLOCK) != 0) std::abort();
+  if (::pipe(ends) != 0 || ::fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) std::abort();
   std::fflush(nullptr);
   for (unsigned i = 0; i < plan_.jobs; ++i) {
     const pid_t child = ::fork();
