@@ -7,7 +7,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <new>
 #include <string>
+#include <utility>
 
 namespace corespun::test {
 namespace {
@@ -69,16 +72,12 @@ TEST(finds, a_lease_that_is_never_given_back) {
       auto connecting = connect(server_at());
       tcp_stream s = need(co_await std::move(connecting));
       need(co_await s.write_all(std::as_bytes(std::span("x", 1))));
-      auto* const kept = new lease(need(co_await s.recv()));
-      (void)kept;  // lost
+      lease data = need(co_await s.recv());
+      alignas(lease) static std::byte kept[sizeof(lease)];
+      ::new (kept) lease(std::move(data));  // never destroyed
     });
     w.run_until([&] { return client.ended(); });
   });
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-  GTEST_SKIP() << "the sanitizer finds it as well, and ends the process";
-#endif
-#endif
   EXPECT_NE(text.find("still has 1 buffers"), text.npos) << text;
 }
 
