@@ -109,8 +109,22 @@ class server_part {
         pace_(limits.max_accepts_per_second / cores),
         grace_(limits.grace) {}
 
-  /// Accepts until cancelled; throws std::system_error for what time does not mend.
+  /// Accepts until cancelled; throws std::system_error for what time does not mend. Its address is
+  /// free when it has ended, wherever it was cancelled.
   task<> run() {
+    std::exception_ptr failed;
+    try {
+      auto serving = serve_connections();
+      (void)co_await as_result(std::move(serving));
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    (void)co_await shield(clock::duration::max(), listener_.close());
+    if (failed) std::rethrow_exception(failed);
+  }
+
+ private:
+  task<> serve_connections() {
     // The connections live in a scope that a cancel does not reach, so that they can be given time.
     auto body = [this](scope& s) -> task<> {
       const open_at_exit no_more(closing_);
@@ -119,22 +133,14 @@ class server_part {
         (void)co_await shield(clock::duration::max(), std::move(all));
       });
       co_await ready_.wait();
-      std::exception_ptr failed;
-      try {
-        auto accepting = accept_all();
-        (void)co_await as_result(std::move(accepting));
-      } catch (...) {
-        failed = std::current_exception();
-      }
-      // Before the grace: nobody is left waiting in its queue. Awaited: its address is free again
-      // when serve returns.
+      auto accepting = accept_all();
+      (void)co_await as_result(std::move(accepting));
+      // Before the grace: nobody is left waiting in its queue.
       (void)co_await shield(clock::duration::max(), listener_.close());
-      if (failed) std::rethrow_exception(failed);
     };
     co_await with_scope(std::move(body));
   }
 
- private:
   task<> hold_connections() {
     auto body = [this](scope& s) -> task<> {
       connections_ = &s;
