@@ -153,7 +153,9 @@ TEST(allocations, offload_costs_nothing_once_its_thread_is_there) {
   const auto calls = []() -> task<> {
     for (int i = 0; i < 20; ++i) (void)co_await offload([] { return 1; });
   };
-  EXPECT_EQ(cost_of(calls, test::cores(1)), 0u);
+  runtime_options one_thread = test::cores(1);
+  one_thread.offload_threads = 1;  // else a late one makes the next call start another
+  EXPECT_EQ(cost_of(calls, one_thread), 0u);
 }
 
 }  // namespace
