@@ -79,7 +79,6 @@ struct world::parts {
   std::string wrong;    // the first thing that went wrong
   bool failed = false;  // somebody was told
   std::vector<std::unique_ptr<machine::state>> machines;
-  std::vector<std::unique_ptr<detail::sim_host>> kernels;  // of on_machine()
 };
 
 const std::string& machine::address() const noexcept { return state_->address; }
@@ -260,17 +259,6 @@ std::string world::waiting() const {
             detail::waiting_tasks(p.main);
   });
   return text;
-}
-
-runtime_options world::on_machine(std::string address, unsigned cores, io_options io) {
-  parts_->kernels.push_back(std::make_unique<detail::sim_host>(parts_->net, std::move(address)));
-  runtime_options options;
-  options.cores = cores;
-  options.simulation = &parts_->all;
-  options.driver = [this, io, kernel = parts_->kernels.back().get()](unsigned) {
-    return detail::make_sim_driver(io, *kernel, parts_->watch);
-  };
-  return options;
 }
 
 // --- runs ---

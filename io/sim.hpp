@@ -132,9 +132,6 @@ class world {
   /// The tasks of all machines, a line each: what each waits for and where it was spawned.
   [[nodiscard]] std::string waiting() const;
 
-  /// For the tests of the library: options of a runtime on a machine of its own.
-  [[nodiscard]] runtime_options on_machine(std::string address, unsigned cores, io_options io = {});
-
  private:
   friend class path;
   using main_function = std::function<task<>()>;

@@ -1,3 +1,6 @@
+// The simulated kernel: names, sockets, the network, then one machine's calls in the order of its
+// header. Long, since it answers for a kernel; each call is short and stands alone.
+
 #include <corespun/io/detail/sim_kernel.hpp>
 
 #include <arpa/inet.h>
