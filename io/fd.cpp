@@ -1,5 +1,7 @@
 #include <corespun/io/fd.hpp>
 
+#include <corespun/io/detail/multishot.hpp>
+
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -25,7 +27,16 @@ const wait_kind& op_awaiter::kind_of(op_code code) noexcept {
   return kinds[static_cast<std::size_t>(code)];
 }
 
-void op_awaiter::cancel() noexcept { io_driver::of(task_->home()).cancel_for_task(*op_); }
+void op_awaiter::cancel() noexcept { driver_->cancel_for_task(*op_); }
+
+void op_awaiter::bound_elsewhere() {
+  caller_bug("tasks of two cores use a descriptor at once, and this one cannot move",
+             "keep both directions in tasks of one core, or let them move (resume_anywhere)");
+}
+
+bool op_awaiter::take_from(file& f, std::coroutine_handle<> leaf, root& task) {
+  return f.many->wait(leaf, task);
+}
 
 op& transfer_awaiter::fill(io_driver& d) const {
   op& o = d.make_op(code_, *file_);
@@ -43,7 +54,7 @@ op& ready_awaiter::fill(io_driver& d) const {
 }
 
 // Closing cannot be cancelled, and does not take long.
-const wait_kind close_awaiter::kind{"close", [](root&, void*) noexcept {}};
+const wait_kind close_awaiter::kind{"close", nullptr};
 
 void close_awaiter::begin() noexcept {
   if (file_ == nullptr) {
@@ -52,7 +63,8 @@ void close_awaiter::begin() noexcept {
     return;
   }
   file& f = *std::exchange(file_, nullptr);
-  f.driver->close_file(f, task_);
+  f.closer = task_;
+  f.close_there();
 }
 
 close_awaiter::~close_awaiter() {
@@ -62,17 +74,22 @@ close_awaiter::~close_awaiter() {
 }  // namespace detail
 
 fd::~fd() {
-  if (file_ == nullptr) return;
-  detail::core& home = file_->driver->home();
-  if (detail::core::current() == &home) {
-    file_->driver->close_file(*file_, nullptr);
-    return;
-  }
-  // The file is ours alone, so its mail is free.
-  home.post(file_->close_mail.to<&detail::file::close_by_mail>(*file_));
+  if (file_ != nullptr) file_->close_there();
 }
 
-void detail::file::close_by_mail() noexcept { driver->close_file(*this, nullptr); }
+void detail::file::close_there() noexcept {
+  core* const here = core::current();
+  if (here != nullptr && here->io != nullptr) {
+    io_driver& d = io_driver::of(*here);
+    if (here->is_beside(origin->home()) && hold(d)) {
+      d.close_file(*this, closer);
+      return;
+    }
+  }
+  // Nobody else has the file any more, so its mail is free. Until it comes there the file may have
+  // moved on with an operation that still was to end.
+  driver().home().post(mail.to<&file::close_there>(*this));
+}
 
 namespace {
 

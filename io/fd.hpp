@@ -31,14 +31,17 @@ class [[nodiscard]] transfer_awaiter : public op_awaiter {
 
   template <typename Promise>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
-    return begin(self, *self.promise().owner, code_,
-                 [this](io_driver& d) -> op& { return fill(d); });
+    return start(self, *self.promise().owner);
   }
 
- protected:
-  [[nodiscard]] op& fill(io_driver& d) const;
-
  private:
+  friend op_awaiter;
+  [[nodiscard]] bool start(std::coroutine_handle<> leaf, root& task) {
+    return begin(*this, leaf, task);
+  }
+  [[nodiscard]] op_code code() const noexcept { return code_; }
+  [[nodiscard]] file* used() const noexcept { return file_; }
+  [[nodiscard]] op& fill(io_driver& d) const;
   file* file_;
   void* address_;
   std::size_t length_;
@@ -95,8 +98,7 @@ class [[nodiscard]] ready_awaiter : public op_awaiter {
 
   template <typename Promise>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
-    return begin(self, *self.promise().owner, op_code::poll,
-                 [this](io_driver& d) -> op& { return fill(d); });
+    return start(self, *self.promise().owner);
   }
   [[nodiscard]] result<> await_resume() const noexcept {
     if (outcome() < 0) return std::unexpected(error_of(outcome()));
@@ -104,6 +106,12 @@ class [[nodiscard]] ready_awaiter : public op_awaiter {
   }
 
  private:
+  friend op_awaiter;
+  [[nodiscard]] bool start(std::coroutine_handle<> leaf, root& task) {
+    return begin(*this, leaf, task);
+  }
+  [[nodiscard]] static op_code code() noexcept { return op_code::poll; }
+  [[nodiscard]] static file* used() noexcept { return nullptr; }
   [[nodiscard]] op& fill(io_driver& d) const;
   int fd_;
   bool writable_;

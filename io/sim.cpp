@@ -134,7 +134,8 @@ void world::start(machine::state& s) {
   };
   p->cores = std::make_unique<runtime>(options);
   p->played = std::make_unique<detail::played_main>(p->main, *p->cores->inner().cores.front(),
-                                                    s.main().release());
+                                                    s.main().release(),
+                                                    options.affinity == affinity::core);
   s.running = std::move(p);
 }
 

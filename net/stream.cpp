@@ -18,15 +18,10 @@ op& recv_awaiter::fill(io_driver& d) const {
   return o;
 }
 
-bool recv_awaiter::take_from_queue(std::coroutine_handle<> leaf, root& task) {
-  begin_elsewhere(task);
-  return file_->many->wait(leaf, task);
-}
-
 result<lease> recv_awaiter::await_resume() const noexcept {
   const int n = outcome();
   if (n < 0) return std::unexpected(error_of(n));
-  io_driver& d = *file_->driver;
+  io_driver& d = driver();
   if ((flags() & flag_buffer) == 0) return lease();
   const unsigned cls = (flags() & flag_large) != 0 ? 1 : 0;
   return lease(d, d.pool().at(cls, flags() >> buffer_shift), static_cast<std::size_t>(n), flags());
@@ -45,15 +40,15 @@ op& parts_awaiter::fill(io_driver& d) {
   return o;
 }
 
-bool accept_awaiter::take_from_queue(std::coroutine_handle<> leaf, root& task) {
-  begin_elsewhere(task);
-  return file_->many->wait(leaf, task);
+op& accept_awaiter::fill(io_driver& d) const {
+  return d.make_op(op_code::accept, *file_);
 }
 
 result<tcp_stream> accept_awaiter::await_resume() const {
   const int n = outcome();
   if (n < 0) return std::unexpected(error_of(n));
-  io_driver& d = *file_->driver;
+  // A slot belongs to the ring that accepted; a descriptor begins where its task is by now.
+  io_driver& d = driver().accepts_direct() ? driver() : io_driver::here();
   file* const f = d.try_open_file(n, file::kind::socket, d.accepts_direct());
   if (f == nullptr) return std::unexpected(system_error_code(ENOMEM));
   f->short_is_empty = file_->short_is_empty;  // of the kind of its listener
@@ -154,7 +149,7 @@ tcp_listener::tcp_listener(fd socket, const address& at, listen_options options)
     : socket_(std::move(socket)), at_(at), options_(options) {
   constexpr std::size_t ahead = 64;
   detail::file& f = socket_.at();
-  if (options.multishot) f.driver->use_multishot(f, detail::op_code::accept, ahead);
+  if (options.multishot) detail::io_driver::here().use_multishot(f, detail::op_code::accept, ahead);
 }
 
 result<tcp_listener> tcp_listener::bind(const address& at, listen_options options) {

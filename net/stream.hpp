@@ -31,15 +31,18 @@ class [[nodiscard]] recv_awaiter : public op_awaiter {
 
   template <typename Promise>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
-    root& task = *self.promise().owner;
-    if (file_->many != nullptr) return take_from_queue(self, task);
-    return begin(self, task, op_code::recv_lease, [this](io_driver& d) -> op& { return fill(d); });
+    return start(self, *self.promise().owner);
   }
   [[nodiscard]] result<lease> await_resume() const noexcept;
 
  private:
+  friend op_awaiter;
+  [[nodiscard]] bool start(std::coroutine_handle<> leaf, root& task) {
+    return file_->many != nullptr ? wait_in_queue(*this, leaf, task) : begin(*this, leaf, task);
+  }
+  [[nodiscard]] static op_code code() noexcept { return op_code::recv_lease; }
+  [[nodiscard]] file* used() const noexcept { return file_; }
   [[nodiscard]] op& fill(io_driver& d) const;
-  [[nodiscard]] bool take_from_queue(std::coroutine_handle<> leaf, root& task);
   file* file_;
 };
 
@@ -48,8 +51,7 @@ class [[nodiscard]] parts_awaiter : public op_awaiter {
   parts_awaiter(file& f, std::span<iovec> parts) noexcept;
   template <typename Promise>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
-    return begin(self, *self.promise().owner, op_code::send_parts,
-                 [this](io_driver& d) -> op& { return fill(d); });
+    return start(self, *self.promise().owner);
   }
   [[nodiscard]] result<> await_resume() const noexcept {
     if (outcome() < 0) return std::unexpected(error_of(outcome()));
@@ -57,6 +59,12 @@ class [[nodiscard]] parts_awaiter : public op_awaiter {
   }
 
  private:
+  friend op_awaiter;
+  [[nodiscard]] bool start(std::coroutine_handle<> leaf, root& task) {
+    return begin(*this, leaf, task);
+  }
+  [[nodiscard]] static op_code code() noexcept { return op_code::send_parts; }
+  [[nodiscard]] file* used() const noexcept { return file_; }
   [[nodiscard]] op& fill(io_driver& d);
   file* file_;
   msghdr message_;
@@ -108,7 +116,7 @@ class tcp_stream {
   void use_multishot() {
     constexpr std::size_t ahead = 16;
     detail::file& f = socket_.at();
-    f.driver->use_multishot(f, detail::op_code::recv_lease, ahead);
+    detail::io_driver::here().use_multishot(f, detail::op_code::recv_lease, ahead);
   }
 
   /// setsockopt(2), for example set_option(SOL_SOCKET, SO_KEEPALIVE, 1). Errors:
@@ -133,15 +141,18 @@ class [[nodiscard]] accept_awaiter : public op_awaiter {
   explicit accept_awaiter(file& f) noexcept : file_(&f) {}
   template <typename Promise>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
-    root& task = *self.promise().owner;
-    if (file_->many != nullptr) return take_from_queue(self, task);
-    return begin(self, task, op_code::accept,
-                 [this](io_driver& d) -> op& { return d.make_op(op_code::accept, *file_); });
+    return start(self, *self.promise().owner);
   }
   [[nodiscard]] result<tcp_stream> await_resume() const;
 
  private:
-  [[nodiscard]] bool take_from_queue(std::coroutine_handle<> leaf, root& task);
+  friend op_awaiter;
+  [[nodiscard]] bool start(std::coroutine_handle<> leaf, root& task) {
+    return file_->many != nullptr ? wait_in_queue(*this, leaf, task) : begin(*this, leaf, task);
+  }
+  [[nodiscard]] static op_code code() noexcept { return op_code::accept; }
+  [[nodiscard]] file* used() const noexcept { return file_; }
+  [[nodiscard]] op& fill(io_driver& d) const;
   file* file_;
 };
 

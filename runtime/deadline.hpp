@@ -44,13 +44,15 @@ class deadline_awaiter final : private joiner, private timer {
       return std::noop_coroutine();
     }
     core& home = parent_->home();
-    child_.adopt(home, *this, body_);
+    home_ = &home;
+    child_.adopt(*parent_, *this, body_);
     fire = [](timer& t) noexcept { static_cast<deadline_awaiter&>(t).expire(); };
     if (deadline_ <= home.now()) {
       expire();
     } else if (deadline_ != clock::time_point::max()) {
       home.timers().arm(*this, deadline_);
     }
+    home.goes_on(child_);
     return std::exchange(body_, nullptr);
   }
   flat_result<T> await_resume() {
@@ -64,35 +66,85 @@ class deadline_awaiter final : private joiner, private timer {
   }
 
  private:
+  // All that follows but child_ended() and reach_child() runs on the core where the parent waits,
+  // and where the timer is.
+
   void expire() noexcept {
     expired_ = true;
-    child_.cancel();
+    cancel_child();
+  }
+
+  void cancel_child() noexcept {
+    core* const there = child_.cancel();
+    if (there == nullptr) return;
+    mail_is_out_ = true;
+    there->post(mail_.template to<&deadline_awaiter::reach_child>(*this));
+  }
+  void reach_child() noexcept {
+    child_.carry_out_cancel();
+    home_->post(mail_.template to<&deadline_awaiter::mail_came_back>(*this));
+  }
+  void mail_came_back() noexcept {
+    mail_is_out_ = false;
+    if (!ended_) return;
+    if (is_lost()) parent_->will_stop();
+    parent_->complete();
   }
 
   std::coroutine_handle<> child_ended(root& child) noexcept override {
-    parent_->home().timers().cancel(*this);
-    // Stopped by the limit is an answer; stopped by anything else stops the parent.
-    if (child.was_stopped() && (!expired_ || (Shielded == shielded::no && parent_->cancelled()))) {
+    if (&child.home() != home_) {
+      mail& m = child;
+      m.deliver = [](mail& ended) noexcept {
+        root& r = static_cast<root&>(ended);
+        static_cast<deadline_awaiter&>(r.owner()).ended_elsewhere();
+      };
+      home_->post(m);
+      return std::noop_coroutine();
+    }
+    if (!end_child()) return std::noop_coroutine();
+    if (is_lost()) {
       parent_->stop();
       return std::noop_coroutine();
     }
+    home_->goes_on(*parent_);
     return parent_->complete_inline();
+  }
+  void ended_elsewhere() noexcept {
+    if (!end_child()) return;
+    if (is_lost()) parent_->will_stop();
+    parent_->complete();
+  }
+
+  /// False: a mail is still out that refers to us.
+  [[nodiscard]] bool end_child() noexcept {
+    home_->timers().cancel(*this);
+    ended_ = true;
+    return !mail_is_out_;
+  }
+  /// Stopped by the limit is an answer; stopped by anything else stops the parent.
+  [[nodiscard]] bool is_lost() const noexcept {
+    return child_.was_stopped() &&
+           (!expired_ || (Shielded == shielded::no && parent_->cancelled()));
   }
 
   clock::time_point deadline_;
   std::coroutine_handle<> body_;
   root* parent_ = nullptr;
+  core* home_ = nullptr;  // where the parent waits
   bool expired_ = false;
+  bool ended_ = false;
+  bool mail_is_out_ = false;
+  member_mail<deadline_awaiter> mail_;
   root child_;
 
-  static constexpr wait_kind kind{Shielded == shielded::yes ? "shield" : "deadline",
-                                  [](root&, void* self) noexcept {
-                                    if (Shielded == shielded::no)
-                                      static_cast<deadline_awaiter*>(self)->child_.cancel();
-                                  },
-                                  [](void* self, child_visitor v, void* context) {
-                                    v(context, static_cast<deadline_awaiter*>(self)->child_);
-                                  }};
+  static constexpr wait_kind kind{
+      Shielded == shielded::yes ? "shield" : "deadline",
+      Shielded == shielded::yes
+          ? nullptr
+          : [](root&, void* self) noexcept { static_cast<deadline_awaiter*>(self)->cancel_child(); },
+      [](void* self, child_visitor v, void* context) {
+        v(context, static_cast<deadline_awaiter*>(self)->child_);
+      }};
 };
 
 template <typename T, shielded Shielded>

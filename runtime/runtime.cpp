@@ -11,7 +11,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <future>
-#include <optional>
 #include <semaphore>
 #include <thread>
 #include <vector>
@@ -128,7 +127,7 @@ class main_joiner final : public detail::joiner {
   detail::member_mail<main_joiner> ended_;
 };
 
-/// Cancels main on its core. The destructor waits for a mail that is on its way.
+/// Cancels main where it waits. The destructor waits for a mail that is on its way.
 class main_cancel {
  public:
   explicit main_cancel(detail::root& main) noexcept : main_(main) {}
@@ -136,13 +135,15 @@ class main_cancel {
     if (posted_) delivered_.acquire();
   }
   void post() {
+    detail::core* const there = main_.cancel();
+    if (there == nullptr) return;
     posted_ = true;
-    main_.home().post(mail_.to<&main_cancel::deliver>(*this));
+    there->post(mail_.to<&main_cancel::deliver>(*this));
   }
 
  private:
   void deliver() noexcept {
-    main_.cancel();
+    main_.carry_out_cancel();
     delivered_.release();
   }
   detail::root& main_;
@@ -156,7 +157,8 @@ class main_cancel {
 // A run that is stuck is brought to an end, so that the next one can begin: first it is told.
 void runtime::play(detail::root& main, std::coroutine_handle<> frame) {
   detail::simulation& s = *options_.simulation;
-  detail::played_main played(main, *machine_.cores.front(), frame);
+  detail::played_main played(main, *machine_.cores.front(), frame,
+                             options_.affinity == affinity::core);
   const auto ended = [&] { return played.ended(); };
   if (s.run_until(ended)) return;
   const std::string text = "nothing can run, and these tasks still wait:\n" + waiting_tasks(main);
@@ -181,19 +183,17 @@ void runtime::wait_for(detail::root& main, std::coroutine_handle<> frame) {
   detail::signal_wait wait(options_.handle_signals);
   main_joiner joiner(wait);
   main_cancel cancel(main);
-  main.adopt(first, joiner, frame);
-  main.complete_from_any_thread();
+  main.adopt(first, joiner, frame, options_.affinity == affinity::core);
+  main.wake();
 
   int signals = 0;
-  std::optional<detail::task_report> survivors;
   auto notice = std::chrono::steady_clock::time_point::max();
   while (true) {
     switch (wait.next(notice)) {
       case detail::signal_wait::ended: return;
       case detail::signal_wait::signalled:
         if (++signals > 1) {
-          const detail::task_report last(
-              main, "the second signal ends the process; tasks that still ran");
+          report_tasks(main, "the second signal ends the process; tasks that still ran");
           wait.die();
         }
         notice = std::chrono::steady_clock::now() + options_.drain_notice;
@@ -201,9 +201,9 @@ void runtime::wait_for(detail::root& main, std::coroutine_handle<> frame) {
         break;
       case detail::signal_wait::timed_out:
         notice = std::chrono::steady_clock::time_point::max();
-        survivors.emplace(main,
-                          "tasks that still run although they were asked to stop; a second signal "
-                          "ends the process");
+        report_tasks(main,
+                     "tasks that still run although they were asked to stop; a second signal ends "
+                     "the process");
         break;
     }
   }

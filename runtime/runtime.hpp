@@ -6,6 +6,7 @@
 // a run() that asks for it. Most programs use corespun::run() of corespun.hpp, which adds the I/O
 // driver; this class alone is a compute pool.
 
+#include <corespun/runtime/affinity.hpp>
 #include <corespun/runtime/detail/machine.hpp>
 #include <corespun/runtime/driver.hpp>
 #include <corespun/runtime/scope.hpp>
@@ -23,6 +24,8 @@ struct runtime_options {
   unsigned cores = 0;
   /// Bind each core's thread to one processor.
   bool pin = true;
+  /// Of main, and so of the tasks that it starts: may they move between cores?
+  corespun::affinity affinity = corespun::affinity::any;
   /// At most so many threads for blocking calls, at least one.
   unsigned offload_threads = 64;
   /// What each core waits with.

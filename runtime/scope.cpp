@@ -1,5 +1,6 @@
 #include <corespun/runtime/scope.hpp>
 
+#include <corespun/runtime/affinity.hpp>
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/detail/machine.hpp>
 
@@ -8,43 +9,54 @@
 namespace corespun {
 namespace detail {
 
-// H2: publish_end() stores the mark after the result; join() and has_ended() read the result after
-// they saw the mark.
+// H2: publish_end() sets the mark after the result; join() and has_ended() read the result after
+// they saw the mark. H1: the last of task, handle and mail sees what the others did.
 
 bool spawned::wait_for_end(root& waiter) noexcept {
-  root* expected = nullptr;
-  if (joined_.compare_exchange_strong(expected, &waiter, std::memory_order_acq_rel,
-                                      std::memory_order_acquire))
-    return true;
-  if (expected != ended_mark())
-    caller_bug("two tasks join the same handle", "share the outcome through an event");
-  return false;
+  std::uintptr_t life = life_.load(std::memory_order_acquire);
+  do {
+    if ((life & ended) != 0) return false;
+    if ((life & ~marks) != 0)
+      caller_bug("two tasks join the same handle", "share the outcome through an event");
+  } while (!life_.compare_exchange_weak(life, life | reinterpret_cast<std::uintptr_t>(&waiter),
+                                        std::memory_order_acq_rel, std::memory_order_acquire));
+  return true;
 }
 
-bool spawned::forget(root& waiter) noexcept {
-  root* expected = &waiter;
-  return joined_.compare_exchange_strong(expected, nullptr, std::memory_order_acq_rel,
-                                         std::memory_order_acquire);
+bool spawned::forget(root&) noexcept {
+  std::uintptr_t life = life_.load(std::memory_order_relaxed);
+  do {
+    if ((life & ended) != 0) return false;
+  } while (!life_.compare_exchange_weak(life, life & marks, std::memory_order_relaxed,
+                                        std::memory_order_relaxed));
+  return true;
 }
 
 void spawned::publish_end() noexcept {
-  root* const waiter = joined_.exchange(ended_mark(), std::memory_order_acq_rel);
-  if (waiter != nullptr) waiter->complete_from_any_thread();
+  const std::uintptr_t life = life_.fetch_or(ended, std::memory_order_acq_rel);  // H1, H2
+  if ((life & ~marks) != 0) reinterpret_cast<root*>(life & ~marks)->complete_from_any_thread();
+  if ((life & (dropped | mail_out)) == dropped) delete this;
+}
+
+void spawned::drop_handle() noexcept {
+  std::uintptr_t life = life_.load(std::memory_order_acquire);                         // H1
+  if ((life & (ended | mail_out)) != ended)
+    life = life_.fetch_or(dropped, std::memory_order_acq_rel);  // H1
+  if ((life & (ended | mail_out)) == ended) delete this;
 }
 
 void spawned::ask_to_cancel() noexcept {
   if (has_ended()) return;  // the handle may have outlived the core
-  if (core::current() == &home()) {
-    cancel();
-  } else if (!cancel_posted_.exchange(true, std::memory_order_relaxed)) {
-    hold();
-    home().post(cancel_mail_.to<&spawned::cancel_by_mail>(*this));
-  }
+  core* const there = cancel();
+  if (there == nullptr) return;
+  life_.fetch_or(mail_out, std::memory_order_relaxed);  // once: cancel() is the first that marks it
+  there->post(cancel_mail_.to<&spawned::cancel_by_mail>(*this));
 }
 
 void spawned::cancel_by_mail() noexcept {
-  cancel();
-  let_go();
+  carry_out_cancel();
+  const std::uintptr_t life = life_.fetch_and(~mail_out, std::memory_order_acq_rel);  // H1
+  if ((life & (ended | dropped)) == (ended | dropped)) delete this;
 }
 
 }  // namespace detail
@@ -55,126 +67,143 @@ void scope::not_begun() {
 }
 
 void scope::open(detail::root& parent, std::coroutine_handle<> body) noexcept {
-  home_ = &parent.home();
   parent_ = &parent;
   alive_ = 1;
-  body_.adopt(*home_, *this, body);
+  body_.adopt(parent, *this, body);
 }
 
 detail::core& scope::core_at(unsigned index) const {
-  auto& cores = here().all().cores;
-  if (index >= cores.size()) {
-    detail::caller_bug(
-        "spawn_on core " + std::to_string(index) + " of " + std::to_string(cores.size()),
-        "ask this_core::count() for the number of cores");
-  }
-  return *cores[index];
+  return detail::core_beside(begun_parent().home(), index, "spawn_on");
 }
 
-void scope::link(detail::spawned& s, detail::core& where, std::source_location at,
+void scope::link(detail::spawned& s, detail::core* where, std::source_location at,
                  std::coroutine_handle<> body) noexcept {
-  if (detail::core::current() != home_) {
-    detail::caller_bug("spawn into a scope of another core",
-                       "spawn from a task on the core that opened the scope", at);
+  detail::core* const here = detail::core::current();
+  if (here == nullptr || !here->is_beside(begun_parent().home())) {
+    detail::caller_bug("spawn into a scope of another runtime",
+                       "spawn from a task of the runtime that opened the scope", at);
   }
-  if (alive_ == 0)
-    detail::caller_bug("spawn into a scope that has ended", "spawn from its body or its tasks", at);
-  s.in = this;
   s.site = at;
-  s.following = tasks_;
-  if (tasks_ != nullptr) tasks_->prev = &s;
-  tasks_ = &s;
-  ++alive_;
-  s.adopt(where, *this, body);
-  if (cancelled()) s.root::cancel();  // it has not started, so nobody else looks at it yet
-  s.complete_from_any_thread();
+  const bool bound = where != nullptr || here->running() == nullptr || here->running()->bound();
+  s.adopt(where != nullptr ? *where : *here, *this, body, bound);
+  {
+    const std::lock_guard hold(lock_);
+    if (alive_ == 0) {
+      detail::caller_bug("spawn into a scope that has ended", "spawn from its body or its tasks",
+                         at);
+    }
+    s.following = tasks_;
+    if (tasks_ != nullptr) tasks_->prev = &s;
+    tasks_ = &s;
+    ++alive_;
+    if (cancelled()) s.mark_cancelled();
+  }
+  if (where == nullptr) {
+    here->fork(s);
+  } else {
+    s.wake();
+  }
 }
 
 void scope::cancel() noexcept {
-  if (detail::core::current() == home_) {
-    cancel_here();
-  } else if (!cancelled_.exchange(true, std::memory_order_relaxed)) {
-    home_->post(cancel_mail_.to<&scope::cancel_by_mail>(*this));
+  if (cancelled_.exchange(true, std::memory_order_relaxed)) return;
+  {
+    const std::lock_guard hold(lock_);
+    if (alive_ == 0) return;
+    ++alive_;
+    touring_ = true;
+    body_.mark_cancelled();
+    for (detail::spawned* s = tasks_; s != nullptr; s = s->following) s->mark_cancelled();
   }
+  carry_out_cancel();
 }
 
-void scope::cancel_here() noexcept {
-  if (!cancelled_.exchange(true, std::memory_order_relaxed)) cancel_seen_ = true;
-  body_.cancel();
-  for (detail::spawned* s = tasks_; s != nullptr; s = s->following) s->ask_to_cancel();
-}
-
-void scope::cancel_by_mail() noexcept {
-  cancel_seen_ = true;
-  cancel_here();
-  finish_if_empty();
+void scope::carry_out_cancel() noexcept {
+  const auto all = [this](auto visit) {
+    const std::lock_guard hold(lock_);
+    visit(body_);
+    for (detail::spawned* s = tasks_; s != nullptr; s = s->following) visit(*s);
+  };
+  if (!tour_.ends_here<&scope::carry_out_cancel>(*this, all)) return;
+  {
+    const std::lock_guard hold(lock_);
+    touring_ = false;
+  }
+  one_less();
 }
 
 std::coroutine_handle<> scope::child_ended(detail::root& child) noexcept {
-  // A spawned task is let go of where nobody stands inside its frame any more, and on the scope's
-  // core.
   if (&child != &body_ && &child != &exit_root_) {
+    // It is let go of when nobody stands inside its frame any more.
     child.deliver = [](detail::mail& m) noexcept {
       auto& s = static_cast<detail::spawned&>(m);
-      detail::core& home = *s.in->home_;
       s.settle();
-      s.deliver = [](detail::mail& ended) noexcept {
-        auto& there = static_cast<detail::spawned&>(ended);
-        there.in->spawned_ended(there);
-      };
-      if (detail::core::current() == &home) {
-        s.deliver(s);
-      } else {
-        home.post(s);
-      }
+      static_cast<scope&>(s.owner()).spawned_ended(s);
     };
     child.home().when_left(child);
   } else {
-    one_less(child.error());
+    if (std::exception_ptr error = child.error(); error) fail(std::move(error));
+    one_less();
   }
   return std::noop_coroutine();
 }
 
+// Who joins it is told first: what completed wins over the cancel that an exception brings.
 void scope::spawned_ended(detail::spawned& s) noexcept {
-  (s.prev != nullptr ? s.prev->following : tasks_) = s.following;
-  if (s.following != nullptr) s.following->prev = s.prev;
   std::exception_ptr error = s.failure();
-  s.publish_end();
-  s.let_go();
-  one_less(std::move(error));
-}
-
-void scope::one_less(std::exception_ptr error) noexcept {
-  --alive_;
-  if (error && !error_) {
-    error_ = std::move(error);
-    cancel_here();
+  bool last = false;
+  {
+    const std::lock_guard hold(lock_);
+    (s.prev != nullptr ? s.prev->following : tasks_) = s.following;
+    if (s.following != nullptr) s.following->prev = s.prev;
+    if (!error) last = --alive_ == 0;
   }
-  finish_if_empty();
+  s.publish_end();
+  // From here on the scope may be gone, unless this was the last, or is still counted.
+  if (error) {
+    fail(std::move(error));
+    one_less();
+  } else if (last) {
+    all_ended();
+  }
 }
 
-void scope::finish_if_empty() noexcept {
-  if (alive_ != 0) return;
-  if (cancelled() && !cancel_seen_) return;  // the mail of cancel() is on its way to us
+void scope::fail(std::exception_ptr error) noexcept {
+  {
+    const std::lock_guard hold(lock_);
+    if (error_) return;
+    error_ = std::move(error);
+  }
+  cancel();
+}
+
+void scope::one_less() noexcept {
+  bool last = false;
+  {
+    const std::lock_guard hold(lock_);
+    last = --alive_ == 0;
+  }
+  if (last) all_ended();
+}
+
+void scope::all_ended() noexcept {
   if (exits_) {
-    ++alive_;
+    alive_ = 1;
     exit_root_.destroy_frames();  // of handlers whose tasks have registered more
-    exit_root_.adopt(*home_, *this, exit_run_->release());
+    exit_root_.adopt(*parent_, *this, exit_run_->release());
     exit_run_.reset();
-    exit_root_.complete();
+    exit_root_.wake();
     return;
   }
   // A value wins over a cancel from outside; our own cancel() loses nothing where there is no
   // value.
   const bool lost = returns_nothing_ ? parent_->cancelled() : body_.was_stopped();
-  if (lost && !error_) {
-    parent_->stop();
-  } else {
-    parent_->complete();
-  }
+  if (lost && !error_) parent_->will_stop();
+  parent_->complete_from_any_thread();
 }
 
 void scope::add_exit(std::unique_ptr<exit_node> exit) {
+  const std::lock_guard hold(lock_);
   if (!exit_run_) exit_run_.emplace(run_exits());
   exit->next = std::move(exits_);
   exits_ = std::move(exit);

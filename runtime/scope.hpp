@@ -20,15 +20,18 @@
 //   - There is no way to detach a task.
 //   - The body may end before the tasks do, and its locals with it: what tasks refer to belongs
 //     outside of the body.
-// Threads: spawn and on_exit on the core where the scope was opened; cancel() from any thread.
+// Threads: spawn, on_exit and alive on any core of the runtime; cancel() from any thread.
 
+#include <corespun/runtime/detail/cancel_tour.hpp>
 #include <corespun/runtime/detail/core.hpp>
+#include <corespun/runtime/detail/spin_lock.hpp>
 #include <corespun/runtime/task.hpp>
 
 #include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <source_location>
 #include <tuple>
@@ -39,7 +42,8 @@ class scope;
 
 namespace detail {
 
-/// A task that a scope started. Ends its life when the scope and all handles have let go.
+/// A task that a scope started. Ends its life when the task has ended, the handle has gone, and no
+/// mail of a cancel is under way.
 class spawned : public root {
  public:
   virtual ~spawned() = default;
@@ -48,41 +52,38 @@ class spawned : public root {
     release_frame(memory, bytes);
   }
 
-  void hold() noexcept { holders_.fetch_add(1, std::memory_order_relaxed); }
-  void let_go() noexcept {
-    // H1: the last holder sees all that earlier holders did with the task.
-    if (holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
-  }
-
-  /// Any thread, as long as the caller holds it.
-  void ask_to_cancel() noexcept;
-  [[nodiscard]] bool has_ended() const noexcept {
-    return joined_.load(std::memory_order_acquire) == ended_mark();  // H2: sees the result
-  }
-
-  // The one task that joins through the handle.
   /// Takes the outcome out of the frames and ends them, with fn and args: what they own ends on the
-  /// core that used it, not when the last handle goes. On the task's core.
+  /// core that used it, not when the handle goes. On the task's core.
   virtual void settle() noexcept = 0;
   /// After settle(); nullptr if it did not throw.
   [[nodiscard]] virtual std::exception_ptr failure() const noexcept = 0;
+  /// It has ended: wakes who joins it. May end its life.
+  void publish_end() noexcept;
 
+  // --- the handle; any thread ---
+
+  void drop_handle() noexcept;
+  void ask_to_cancel() noexcept;
+  [[nodiscard]] bool has_ended() const noexcept {
+    return (life_.load(std::memory_order_acquire) & ended) != 0;  // H2: sees the result
+  }
   [[nodiscard]] bool wait_for_end(root& waiter) noexcept;  ///< false: it has already ended
   /// false: too late, the waiter is being woken
   [[nodiscard]] bool forget(root& waiter) noexcept;
-  void publish_end() noexcept;
 
-  scope* in = nullptr;
-  spawned* prev = nullptr;
+  spawned* prev = nullptr;  // in its scope
   spawned* following = nullptr;
 
  private:
-  static root* ended_mark() noexcept { return reinterpret_cast<root*>(1); }
   void cancel_by_mail() noexcept;
 
-  std::atomic<root*> joined_{nullptr};  // nullptr, the task that waits in join(), or the mark: H2
-  std::atomic<unsigned> holders_{2};  // the scope, the handle, and mail on its way
-  std::atomic<bool> cancel_posted_{false};
+  // The address of the task that waits in join(), or 0; and these marks.
+  static constexpr std::uintptr_t ended = 1;
+  static constexpr std::uintptr_t dropped = 2;  // nobody has a handle
+  static constexpr std::uintptr_t mail_out = 4;
+  static constexpr std::uintptr_t marks = ended | dropped | mail_out;
+
+  std::atomic<std::uintptr_t> life_{0};  // H1, H2
   member_mail<spawned> cancel_mail_;
 };
 
@@ -152,7 +153,7 @@ class [[nodiscard("a handle observes its task; write (void) if you do not need i
     return *this;
   }
   ~task_handle() {
-    if (task_ != nullptr) task_->let_go();
+    if (task_ != nullptr) task_->drop_handle();
   }
 
   /// Asks this task alone to stop; returns at once.
@@ -175,41 +176,43 @@ class scope : private detail::joiner {
   scope(const scope&) = delete;
   scope& operator=(const scope&) = delete;
 
-  /// Starts fn(args…) as a task of this core; it first runs when the caller waits. fn and args are
-  /// moved into the task; std::ref is explicit. A lambda that is a coroutine is kept alive. In a
-  /// cancelled scope the task starts cancelled. Errors: std::bad_alloc, and what calling fn throws;
+  /// Starts fn(args…) as a task with the affinity of the caller. A bound one runs here, when the caller
+  /// waits, in the order of spawning. A free one is a fork: the newest runs first, and other cores
+  /// may take the oldest at once. fn and args are moved into the task; std::ref is explicit. A
+  /// lambda that is a coroutine is kept alive. In a cancelled scope the task starts cancelled. Errors: std::bad_alloc, and what calling fn throws;
   /// then nothing was started. The location is what reports call the task by; pass a lambda where
   /// more than four arguments are needed.
   template <typename Fn>
   auto spawn(Fn fn, std::source_location at = std::source_location::current()) {
-    return start(here(), at, std::move(fn));
+    return start(nullptr, at, std::move(fn));
   }
   template <typename Fn, typename A>
   auto spawn(Fn fn, A a, std::source_location at = std::source_location::current()) {
-    return start(here(), at, std::move(fn), std::move(a));
+    return start(nullptr, at, std::move(fn), std::move(a));
   }
   template <typename Fn, typename A, typename B>
   auto spawn(Fn fn, A a, B b, std::source_location at = std::source_location::current()) {
-    return start(here(), at, std::move(fn), std::move(a), std::move(b));
+    return start(nullptr, at, std::move(fn), std::move(a), std::move(b));
   }
   template <typename Fn, typename A, typename B, typename C>
   auto spawn(Fn fn, A a, B b, C c, std::source_location at = std::source_location::current()) {
-    return start(here(), at, std::move(fn), std::move(a), std::move(b), std::move(c));
+    return start(nullptr, at, std::move(fn), std::move(a), std::move(b), std::move(c));
   }
   template <typename Fn, typename A, typename B, typename C, typename D>
   auto spawn(Fn fn, A a, B b, C c, D d, std::source_location at = std::source_location::current()) {
-    return start(here(), at, std::move(fn), std::move(a), std::move(b), std::move(c), std::move(d));
+    return start(nullptr, at, std::move(fn), std::move(a), std::move(b), std::move(c), std::move(d));
   }
 
-  /// The same on another core, where the task stays. fn and args move there.
+  /// The same on that core, where the task stays, as do the tasks that it starts. fn and args move
+  /// there.
   template <typename Fn>
   auto spawn_on(unsigned core, Fn fn, std::source_location at = std::source_location::current()) {
-    return start(core_at(core), at, std::move(fn));
+    return start(&core_at(core), at, std::move(fn));
   }
   template <typename Fn, typename... Args>
     requires(sizeof...(Args) > 0)
   auto spawn_on(unsigned core, Fn fn, Args... args) {
-    return start(core_at(core), std::source_location::current(), std::move(fn), std::move(args)...);
+    return start(&core_at(core), std::source_location::current(), std::move(fn), std::move(args)...);
   }
 
   /// Runs fn(args…), a task, when all tasks have ended; in reverse order of registration, even if
@@ -228,7 +231,10 @@ class scope : private detail::joiner {
   }
 
   /// Tasks that have not ended yet, the body included.
-  [[nodiscard]] std::size_t alive() const noexcept { return alive_; }
+  [[nodiscard]] std::size_t alive() const noexcept {
+    const std::lock_guard hold(lock_);
+    return alive_ - (touring_ ? 1 : 0);
+  }
 
  protected:
   scope() = default;
@@ -236,9 +242,8 @@ class scope : private detail::joiner {
 
   void open(detail::root& parent, std::coroutine_handle<> body) noexcept;
   void visit(detail::child_visitor visitor, void* context) noexcept;
-  void cancel_here() noexcept;
 
-  std::exception_ptr error_;
+  std::exception_ptr error_;  // the first; under lock_ until all have ended
   detail::root body_;
   bool returns_nothing_ = false;  // the body has no value that could be lost or kept
 
@@ -258,7 +263,7 @@ class scope : private detail::joiner {
   };
 
   template <typename Fn, typename... Args>
-  auto start(detail::core& where, std::source_location at, Fn fn, Args... args) {
+  auto start(detail::core* where, std::source_location at, Fn fn, Args... args) {
     using result_task = std::invoke_result_t<Fn&, std::unwrap_ref_decay_t<Args>...>;
     static_assert(detail::is_task<result_task>::value,
                   "spawn: the function must return a corespun::task");
@@ -273,32 +278,33 @@ class scope : private detail::joiner {
   }
 
   [[nodiscard]] detail::core& core_at(unsigned index) const;
-  [[nodiscard]] detail::core& here() const {
-    if (home_ == nullptr) not_begun();
-    return *home_;
+  [[nodiscard]] detail::root& begun_parent() const {
+    if (parent_ == nullptr) not_begun();
+    return *parent_;
   }
   [[noreturn]] static void not_begun();
-  void link(detail::spawned& s, detail::core& where, std::source_location at,
+  void link(detail::spawned& s, detail::core* where, std::source_location at,
             std::coroutine_handle<> body) noexcept;
   std::coroutine_handle<> child_ended(detail::root& child) noexcept override;
   void spawned_ended(detail::spawned& s) noexcept;
-  void one_less(std::exception_ptr error) noexcept;
-  void finish_if_empty() noexcept;
-  void cancel_by_mail() noexcept;
+  void fail(std::exception_ptr error) noexcept;
+  void one_less() noexcept;
+  void all_ended() noexcept;
+  void carry_out_cancel() noexcept;
   void add_exit(std::unique_ptr<exit_node> exit);
   task<> run_exits();
 
-  detail::core* home_ = nullptr;
   detail::root* parent_ = nullptr;
+  mutable detail::spin_lock lock_;    // guards what follows
   detail::spawned* tasks_ = nullptr;
-  std::size_t alive_ = 0;
+  std::size_t alive_ = 0;  // tasks, the body, a cancel that travels
+  bool touring_ = false;   // the latter
   std::unique_ptr<exit_node> exits_;
   std::optional<task<>>
       exit_run_;  // runs them; made with the first, so that the end needs no memory
   detail::root exit_root_;
-  std::atomic<bool> cancelled_{false};  // any thread sets it first, the home core carries it out
-  bool cancel_seen_ = false;
-  detail::member_mail<scope> cancel_mail_;
+  std::atomic<bool> cancelled_{false};  // set once, by any thread
+  detail::cancel_tour<scope> tour_;
 };
 
 namespace detail {
@@ -314,15 +320,13 @@ class scope_awaiter final : public scope {
   template <typename Promise>
   [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) {
     root& parent = *self.promise().owner;
-    if (parent.cancelled()) {
-      (void)parent.begin_wait(self, nullptr, kind);
-      return std::noop_coroutine();
-    }
+    if (parent.stops_at(self)) return std::noop_coroutine();
     // may throw: then nothing was begun, and the await throws
     auto body = fn_(static_cast<scope&>(*this));
-    (void)parent.begin_wait(self, this, kind);
     const std::coroutine_handle<> frame = body.release();
     open(parent, frame);
+    if (!parent.begin_owning_wait(self, this, kind)) cancel();
+    parent.home().goes_on(body_);
     return frame;
   }
   T await_resume() {
@@ -332,7 +336,7 @@ class scope_awaiter final : public scope {
 
  private:
   static constexpr wait_kind kind{
-      "scope", [](root&, void* self) noexcept { static_cast<scope_awaiter*>(self)->cancel_here(); },
+      "scope", [](root&, void* self) noexcept { static_cast<scope_awaiter*>(self)->cancel(); },
       [](void* self, child_visitor v, void* context) {
         static_cast<scope_awaiter*>(self)->visit(v, context);
       }};

@@ -1,9 +1,23 @@
 #include <corespun/runtime/this_core.hpp>
 
+#include <corespun/runtime/affinity.hpp>
+
 #include <corespun/runtime/detail/fatal.hpp>
 #include <corespun/runtime/detail/machine.hpp>
 
-namespace corespun::this_core {
+namespace corespun {
+
+detail::core& detail::core_beside(core& here, unsigned index, const char* call) {
+  const auto& cores = here.all().cores;
+  if (index >= cores.size()) {
+    caller_bug(std::string(call) + " core " + std::to_string(index) + " of " +
+                   std::to_string(cores.size()),
+               "ask this_core::count() for the number of cores");
+  }
+  return *cores[index];
+}
+
+namespace this_core {
 namespace {
 
 detail::core& here() {
@@ -21,4 +35,5 @@ unsigned index() { return here().index(); }
 unsigned count() { return static_cast<unsigned>(here().all().cores.size()); }
 const char* driver_name() { return here().backend().name(); }
 
-}  // namespace corespun::this_core
+}  // namespace this_core
+}  // namespace corespun

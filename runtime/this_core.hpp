@@ -12,13 +12,9 @@ class [[nodiscard]] yield_awaiter {
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
   void await_suspend(std::coroutine_handle<Promise> self) noexcept {
-    root& r = *self.promise().owner;
-    if (r.begin_wait(self, nullptr, kind)) r.complete();
+    self.promise().owner->yield(self);
   }
   void await_resume() const noexcept {}
-
- private:
-  static constexpr wait_kind kind{"yield", [](root&, void*) noexcept {}};
 };
 
 }  // namespace detail

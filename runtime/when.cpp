@@ -1,5 +1,7 @@
 #include <corespun/runtime/when.hpp>
 
+#include <algorithm>
+
 namespace corespun::detail {
 
 const wait_kind group::kind{
@@ -11,43 +13,90 @@ const wait_kind group::kind{
 std::coroutine_handle<> group::start(root& parent, std::coroutine_handle<> leaf,
                                      std::span<root> branches,
                                      std::span<std::coroutine_handle<>> bodies) noexcept {
-  if (!parent.begin_wait(leaf, this, kind)) return std::noop_coroutine();
-  if (branches.empty()) return parent.complete_inline();
-  parent_ = &parent;
-  branches_ = branches;
-  left_ = branches.size();
+  if (branches.empty()) return leaf;
   core& home = parent.home();
-  for (std::size_t i = 0; i < branches.size(); ++i) {
-    branches[i].adopt(home, *this, bodies[i]);
-    if (i > 0) branches[i].complete();
+  parent_ = &parent;
+  home_ = &home;
+  branches_ = branches;
+  left_.store(branches.size(), std::memory_order_relaxed);
+  for (std::size_t i = 0; i < branches.size(); ++i) branches[i].adopt(parent, *this, bodies[i]);
+  if (!parent.begin_owning_wait(leaf, this, kind)) cancel_branches();
+  if (parent.bound()) {
+    for (root& b : branches.subspan(1)) home.make_ready(b);
+  } else {
+    for (std::size_t i = branches.size() - 1; i > 0; --i) home.fork(branches[i]);
   }
-  return bodies[0];
+  home.goes_on(branches.front());
+  return bodies.front();
 }
 
 std::coroutine_handle<> group::child_ended(root& child) noexcept {
-  const bool decides = rule_ == until::first || (rule_ == until::all_or_failure && child.error());
-  if (decides && decisive_ == none) {
-    decisive_ = static_cast<std::size_t>(&child - branches_.data());
-    cancel_branches();
+  if (rule_ == until::first || (rule_ == until::all_or_failure && child.error())) {
+    std::size_t nobody = none;
+    const auto self = static_cast<std::size_t>(&child - branches_.data());
+    if (decisive_.compare_exchange_strong(nobody, self, std::memory_order_relaxed))
+      cancel_branches();
   }
-  if (--left_ > 0) return std::noop_coroutine();
+  core& here = child.home();
+  const std::uint32_t ended = child.ended_before + 1;
+  // Those that start and end meanwhile know nothing of us; but if we were all, there are none.
+  const bool all = ended == branches_.size() && &here == home_ &&
+                   !cancelled_.load(std::memory_order_relaxed);
+  if (!all) {
+    if (root* const next = here.take_fork_of(branches_); next != nullptr) {
+      next->ended_before = ended;
+      here.goes_on(*next);
+      return next->leaf();
+    }
+    if (left_.fetch_sub(ended, std::memory_order_acq_rel) != ended) return std::noop_coroutine();
+  }
+  return &here == home_ ? finish_at_home() : finish_on(here);
+}
 
+bool group::is_lost() const noexcept {
   const auto stopped = [](const root& r) { return r.was_stopped(); };
-  bool lost = false;
-  if (decisive_ != none) {
-    lost = branches_[decisive_].was_stopped();
-  } else if (rule_ == until::all_or_failure || parent_->cancelled()) {
-    for (const root& b : branches_) lost = lost || stopped(b);
-  }
-  if (lost) {
+  if (decisive() != none) return stopped(branches_[decisive()]);
+  return (rule_ == until::all_or_failure || parent_->cancelled()) &&
+         std::ranges::any_of(branches_, stopped);
+}
+
+std::coroutine_handle<> group::finish_at_home() noexcept {
+  if (is_lost()) {
     parent_->stop();
     return std::noop_coroutine();
   }
+  home_->goes_on(*parent_);
   return parent_->complete_inline();
 }
 
+/// Another core than the one where the parent waits.
+std::coroutine_handle<> group::finish_on(core& here) noexcept {
+  root& parent = *parent_;
+  const bool lost = is_lost();
+  if (lost) parent.will_stop();
+  if (!parent.claim_wait()) return std::noop_coroutine();
+  if (lost || parent.bound()) {
+    parent.wake();
+    return std::noop_coroutine();
+  }
+  here.goes_on(parent);
+  return parent.leaf();
+}
+
 void group::cancel_branches() noexcept {
-  for (root& b : branches_) b.cancel();
+  if (cancelled_.exchange(true, std::memory_order_relaxed)) return;
+  left_.fetch_add(1, std::memory_order_relaxed);
+  for (root& b : branches_) b.mark_cancelled();
+  carry_out_cancel();
+}
+
+void group::carry_out_cancel() noexcept {
+  const auto all = [this](auto visit) { std::ranges::for_each(branches_, visit); };
+  if (!tour_.ends_here<&group::carry_out_cancel>(*this, all)) return;
+  if (left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;  // J1
+  root& parent = *parent_;
+  if (is_lost()) parent.will_stop();
+  if (parent.claim_wait()) parent.wake();
 }
 
 }  // namespace corespun::detail

@@ -2,7 +2,9 @@
 // when_all, when_any, when_all_settled: run several at once and wait.
 //
 // Invariants
-//   - Each branch is a task of its own on the same core; none is left when the await returns.
+//   - Each branch is a task of its own with the affinity of the waiting task; none is left when the
+//     await returns. The first one runs at once; free ones are forks, which other cores may take.
+//   - The last branch to end continues the waiting task, on the core where it ended.
 //   - Branches that are no longer wanted are cancelled *and awaited*. What they completed all the
 //     same is kept.
 //   - When the waiting task is cancelled, all branches are; the await then ends as stopped, unless
@@ -11,10 +13,12 @@
 // type. Threads: a task's own. Memory: the branches live in the frame of the waiting task; vectors
 // allocate a fixed number of times, whatever their length.
 
+#include <corespun/runtime/detail/cancel_tour.hpp>
 #include <corespun/runtime/detail/core.hpp>
 #include <corespun/runtime/task.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <span>
 #include <tuple>
@@ -27,6 +31,10 @@ namespace detail {
 enum class until { all_or_failure, first, all };
 
 /// The part that does not depend on types: starts the branches, cancels the losers, ends the wait.
+///
+/// J1: left_ counts the branches, and a cancel that travels. A branch that ends and finds another one
+/// that no core has taken yet goes on with that one, and hands it what is to be counted. So a group
+/// of which nothing was stolen ends without any atomic operation on left_.
 class group : private joiner {
  public:
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
@@ -38,18 +46,27 @@ class group : private joiner {
                                               std::span<root> branches,
                                               std::span<std::coroutine_handle<>> bodies) noexcept;
   /// The branch that decided: the first to end (until::first) or to fail (until::all_or_failure).
-  [[nodiscard]] std::size_t decisive() const noexcept { return decisive_; }
+  [[nodiscard]] std::size_t decisive() const noexcept {
+    return decisive_.load(std::memory_order_relaxed);
+  }
 
  private:
   std::coroutine_handle<> child_ended(root& child) noexcept override;
+  std::coroutine_handle<> finish_at_home() noexcept;
+  std::coroutine_handle<> finish_on(core& here) noexcept;
+  [[nodiscard]] bool is_lost() const noexcept;
   void cancel_branches() noexcept;
+  void carry_out_cancel() noexcept;
   static const wait_kind kind;
 
   root* parent_ = nullptr;
+  core* home_ = nullptr;  // where the parent waits
   std::span<root> branches_;
-  std::size_t left_ = 0;
-  std::size_t decisive_ = none;
+  std::atomic<std::size_t> left_{0};  // J1
+  std::atomic<std::size_t> decisive_{none};  // written once
+  std::atomic<bool> cancelled_{false};
   until rule_;
+  cancel_tour<group> tour_;
 };
 
 /// A task<T> that was handed over, until it starts.
@@ -103,12 +120,11 @@ class group_awaiter {
   template <typename Promise>
   [[nodiscard]] std::coroutine_handle<> await_suspend(
       std::coroutine_handle<Promise> self) noexcept {
-    std::array<std::coroutine_handle<>, sizeof...(T)> bodies;
     root& parent = *self.promise().owner;
-    if (!parent.cancelled()) {
-      for (std::size_t i = 0; i < bodies.size(); ++i)
-        bodies[i] = std::exchange(bodies_[i].handle, nullptr);
-    }
+    if (parent.stops_at(self)) return std::noop_coroutine();
+    std::array<std::coroutine_handle<>, sizeof...(T)> bodies;
+    for (std::size_t i = 0; i < bodies.size(); ++i)
+      bodies[i] = std::exchange(bodies_[i].handle, nullptr);
     return group_.start(parent, self, branches_, bodies);
   }
   auto await_resume() { return collect(std::index_sequence_for<T...>{}); }
@@ -157,9 +173,8 @@ class list_awaiter {
   [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) {
     root& parent = *self.promise().owner;
     std::vector<std::coroutine_handle<>> bodies(tasks_.size());
-    if (!parent.cancelled()) {
-      for (std::size_t i = 0; i < bodies.size(); ++i) bodies[i] = tasks_[i].release();
-    }
+    if (parent.stops_at(self)) return std::noop_coroutine();
+    for (std::size_t i = 0; i < bodies.size(); ++i) bodies[i] = tasks_[i].release();
     return group_.start(parent, self, branches_, bodies);
   }
   auto await_resume() {

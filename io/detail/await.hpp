@@ -11,7 +11,11 @@
 
 namespace corespun::detail {
 
-/// One operation; Derived fills the record (prepare) and reads the result (await_resume).
+/// One operation. Derived has start(), which calls begin(); code(); used(), which is its file or
+/// nullptr; fill(), which prepares the record; and reads the result (await_resume).
+///
+/// A descriptor comes to the core of the task, or, if somebody else uses it at present, the task goes
+/// to the descriptor.
 class op_awaiter {
  public:
   [[nodiscard]] bool await_ready() const noexcept { return false; }
@@ -20,22 +24,30 @@ class op_awaiter {
   op_awaiter() noexcept {}
 
   /// False: it has completed, go on.
-  template <typename Prepare>
-  [[nodiscard]] bool begin(std::coroutine_handle<> leaf, root& task, op_code code,
-                           Prepare&& prepare) {
-    task_ = &task;
-    if (!task.begin_wait(leaf, this, kind_of(code))) return true;
+  template <typename Derived>
+  [[nodiscard]] static bool begin(Derived& self, std::coroutine_handle<> leaf, root& task) {
+    if (task.stops_at(leaf)) return true;
     core& home = task.home();
     io_driver& driver = io_driver::of(home);
+    self.task_ = &task;
+    self.driver_ = &driver;
+    file* const f = self.used();
+    if (f != nullptr && !f->hold(driver)) {
+      follow(self, leaf, task, *f);
+      return true;
+    }
+    const bool cancelled = !task.begin_owning_wait(leaf, &self, kind_of(self.code()));
     try {
-      op_ = &prepare(driver);
+      self.op_ = &self.fill(driver);
     } catch (const std::bad_alloc&) {
+      if (f != nullptr) f->let_go();
       task.op_result = -ENOMEM;
       (void)task.complete_inline();
       return false;
     }
-    op_->task = &task;
-    if (!driver.submit(*op_)) return true;
+    self.op_->task = &task;
+    self.op_->cancel_asked = cancelled;
+    if (!driver.submit(*self.op_) || cancelled) return true;
     // It needed no wait. Going on at once is the fast path, but not for ever.
     if (!home.may_go_on_inline()) {
       task.complete();
@@ -44,15 +56,39 @@ class op_awaiter {
     (void)task.complete_inline();
     return false;
   }
-  /// The wait is made by somebody else.
-  void begin_elsewhere(root& task) noexcept { task_ = &task; }
+  /// start() is called anew where the descriptor is.
+  template <typename Derived>
+  static void follow(Derived& self, std::coroutine_handle<> leaf, root& task, file& f) {
+    if (task.bound()) bound_elsewhere();
+    task.go_to(leaf, &self, f.driver().home(), [](mail& m) noexcept {
+      root& arrived = static_cast<root&>(m);
+      if (!static_cast<Derived*>(arrived.what())->start(arrived.leaf(), arrived))
+        arrived.complete();
+    });
+  }
+  /// The wait is made by a multishot queue, where its file is. False: it has completed.
+  template <typename Derived>
+  [[nodiscard]] static bool wait_in_queue(Derived& self, std::coroutine_handle<> leaf, root& task) {
+    file& f = *self.used();
+    self.task_ = &task;
+    self.driver_ = &f.driver();
+    if (&f.driver().home() == &task.home()) return take_from(f, leaf, task);
+    if (task.stops_at(leaf)) return true;
+    follow(self, leaf, task, f);
+    return true;
+  }
   [[nodiscard]] int outcome() const noexcept { return task_->op_result; }
   [[nodiscard]] std::uint32_t flags() const noexcept { return task_->op_flags; }
+  /// Where it was carried out; its task may be elsewhere since.
+  [[nodiscard]] io_driver& driver() const noexcept { return *driver_; }
 
  private:
   [[nodiscard]] static const wait_kind& kind_of(op_code code) noexcept;
+  [[nodiscard]] static bool take_from(file& f, std::coroutine_handle<> leaf, root& task);
+  [[noreturn]] static void bound_elsewhere();
   void cancel() noexcept;
   root* task_ = nullptr;
+  io_driver* driver_ = nullptr;
   op* op_ = nullptr;
 };
 

@@ -25,7 +25,6 @@
 namespace corespun::detail {
 namespace {
 
-constexpr std::uint64_t wake_tag = ~std::uint64_t{0};
 constexpr std::uint32_t always = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET;
 
 std::system_error cannot(const char* call) {
@@ -56,7 +55,7 @@ class epoll_driver final : public io_driver {
         bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd") {
     epoll_event e{};
     e.events = EPOLLIN | EPOLLET;  // each write is an edge, so the counter need not be read
-    e.data.u64 = wake_tag;
+    e.data.ptr = nullptr;
     if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, bell_.get(), &e) != 0) throw cannot("epoll_ctl");
   }
 
@@ -79,7 +78,7 @@ class epoll_driver final : public io_driver {
     const int n = wait(deadline);
     for (int i = 0; i < n; ++i) {
       const epoll_event& e = events_[static_cast<std::size_t>(i)];
-      if (e.data.u64 != wake_tag) happened(e.data.u64, e.events);
+      if (e.data.ptr != nullptr) happened(*static_cast<file*>(e.data.ptr), e.events);
     }
   }
 
@@ -107,21 +106,23 @@ class epoll_driver final : public io_driver {
     return ::epoll_wait(epoll_.get(), events_.data(), size, static_cast<int>(ms));
   }
 
-  void happened(std::uint64_t tag, std::uint32_t events) noexcept {
-    file* f = files_.find(tag);
-    if (f == nullptr) return;
+  // The file may have gone to another core since; then the event means nothing. If it has been closed
+  // and opened again as another one, that one tries once in vain.
+  void happened(file& f, std::uint32_t events) noexcept {
+    if (!f.hold_if_with(*this)) return;
     if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
-      f->in_ready = true;
+      f.in_ready = true;
       // a read stops at urgent data, with more behind
-      if ((events & EPOLLPRI) != 0) f->short_is_empty = false;
-      f->ended = f->ended || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-      if (f->reading != nullptr && f->reading->where == op::place::kernel) again(*f->reading);
-      f = files_.find(tag);  // that may have been the last thing it waited for before closing
+      if ((events & EPOLLPRI) != 0) f.short_is_empty = false;
+      f.ended = f.ended || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     }
-    if (f != nullptr && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) {
-      f->out_ready = true;
-      if (f->writing != nullptr && f->writing->where == op::place::kernel) again(*f->writing);
-    }
+    if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) f.out_ready = true;
+    op* const reading = f.in_ready ? f.reading : nullptr;
+    op* const writing = f.out_ready ? f.writing : nullptr;
+    f.let_go();
+    // One may end the file, if that waits for it to close; it waits for both.
+    if (reading != nullptr && reading->where == op::place::kernel) again(*reading);
+    if (writing != nullptr && writing->where == op::place::kernel) again(*writing);
   }
 
   void again(op& o) noexcept {
@@ -169,7 +170,7 @@ class epoll_driver final : public io_driver {
     if (f.registered && f.watches_out == wants_out) return 0;
     epoll_event e{};
     e.events = always | (wants_out ? std::uint32_t{EPOLLOUT} : 0U);
-    e.data.u64 = slab<file>::tag(f);
+    e.data.ptr = &f;
     ++system_calls_;
     if (::epoll_ctl(epoll_.get(), f.registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, f.fd, &e) != 0)
       return errno;
@@ -221,7 +222,7 @@ class epoll_driver final : public io_driver {
     if (at == foreign_.end() || at->second->reading != nullptr || at->second->writing != nullptr)
       return;
     if (at->second->registered) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
-    files_.give_back(*at->second);
+    give_back_file(*at->second);
     foreign_.erase(at);
   }
 
@@ -248,6 +249,15 @@ class epoll_driver final : public io_driver {
     if (!f.registered) return;
     ++system_calls_;
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, f.fd, nullptr);
+  }
+
+  void file_came(file& f, io_driver& before) noexcept override {
+    if (f.registered) {
+      ++system_calls_;
+      ::epoll_ctl(static_cast<epoll_driver&>(before).epoll_.get(), EPOLL_CTL_DEL, f.fd, nullptr);
+    }
+    f.registered = f.watches_out = false;
+    f.in_ready = f.out_ready = true;  // it tries before it waits
   }
 
   std::string why_;

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <mutex>
 #include <new>
 
 namespace corespun {
@@ -47,11 +48,32 @@ bool moves_bytes(op_code code) noexcept {
 
 }  // namespace
 
-op& io_driver::make_op(op_code code, file& f) {
-  if (f.driver != this) {
-    caller_bug("a descriptor is used on another core than the one that opened it",
-               "keep each stream in tasks of one core, and send messages to them");
+bool file::hold(io_driver& d) noexcept {
+  const auto here = reinterpret_cast<std::uintptr_t>(&d);
+  std::uintptr_t at = at_.load(std::memory_order_acquire);
+  while (true) {
+    const bool is_held = (at & holders) != 0;
+    if (is_held) {
+      if ((at & ~holders) != here) return false;
+      at_.store(at + 1, std::memory_order_relaxed);
+      return true;
+    }
+    if (at_.compare_exchange_weak(at, here + 1, std::memory_order_acquire)) break;  // F1
   }
+  if (at != here) d.file_came(*this, *reinterpret_cast<io_driver*>(at));
+  return true;
+}
+
+bool file::hold_if_with(const io_driver& d) noexcept {
+  const auto here = reinterpret_cast<std::uintptr_t>(&d);
+  std::uintptr_t at = at_.load(std::memory_order_acquire);
+  while ((at & ~holders) == here) {
+    if (at_.compare_exchange_weak(at, at + 1, std::memory_order_acquire)) return true;  // F1
+  }
+  return false;
+}
+
+op& io_driver::make_op(op_code code, file& f) {
   op& o = make_op(code);
   op*& slot = f.slot(o.reads());
   if (slot != nullptr) {
@@ -161,6 +183,8 @@ void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noe
     closed(*f, result);
     return;
   }
+  const bool closing = f != nullptr && f->closing;
+  if (f != nullptr) f->let_go();
   if (task != nullptr) {
     task->op_result = result;
     task->op_flags = flags;
@@ -170,7 +194,7 @@ void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noe
       task->complete();
     }
   }
-  if (f != nullptr && f->closing) close_if_idle(*f);
+  if (closing) close_if_idle(*f);
 }
 
 void io_driver::completed_many(op& o, int result, std::uint32_t flags) noexcept {
@@ -247,13 +271,18 @@ void io_driver::cancel_all() {
 // --- files ---
 
 file& io_driver::open_file(int fd, file::kind what, bool direct) {
-  file& f = files_.take();
-  f.driver = this;
-  f.fd = fd;
-  f.what = what;
-  f.direct = direct;
-  if (direct) ++direct_in_use_;
-  return f;
+  file* const f = [this] {
+    const std::lock_guard hold(files_lock_);
+    return &files_.take();
+  }();
+  f->origin = this;
+  f->fd = fd;
+  f->what = what;
+  f->direct = direct;
+  f->place(*this);
+  if (direct) (void)f->hold(*this);  // for good
+  if (direct) direct_in_use_.fetch_add(1, std::memory_order_relaxed);
+  return *f;
 }
 
 file* io_driver::try_open_file(int fd, file::kind what, bool direct) noexcept {
@@ -272,7 +301,17 @@ void io_driver::make_non_blocking(file& f) noexcept {
 }
 
 void io_driver::use_multishot(file& f, op_code code, std::size_t ahead) {
-  if (f.many == nullptr && multishot()) f.many = new multishot_queue(f, code, ahead);
+  if (f.many != nullptr || !multishot()) return;
+  if (!f.hold(*this)) {
+    caller_bug("use_multishot on a stream that another core uses at present",
+               "call it in the task that receives, before it does");
+  }
+  try {
+    f.many = new multishot_queue(f, *this, code, ahead);
+  } catch (...) {
+    f.let_go();
+    throw;
+  }
 }
 
 void io_driver::close_file(file& f, root* waiter) noexcept {
@@ -303,13 +342,20 @@ void io_driver::close_if_idle(file& f) noexcept {
   }
 }
 
+void io_driver::give_back_file(file& f) noexcept {
+  io_driver& origin = *f.origin;
+  f.nowhere();
+  const std::lock_guard hold(origin.files_lock_);
+  origin.files_.give_back(f);
+}
+
 void io_driver::closed(file& f, int result) noexcept {
   root* const closer = f.closer;
-  if (f.direct) --direct_in_use_;
-  files_.give_back(f);
+  if (f.direct) direct_in_use_.fetch_sub(1, std::memory_order_relaxed);
+  give_back_file(f);
   if (closer == nullptr) return;
   closer->op_result = result;
-  closer->complete();
+  closer->complete_from_any_thread();
 }
 
 // --- buffers ---

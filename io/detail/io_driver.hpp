@@ -21,8 +21,10 @@
 #include <corespun/io/options.hpp>
 #include <corespun/runtime/detail/core.hpp>
 #include <corespun/runtime/detail/helpers.hpp>
+#include <corespun/runtime/detail/spin_lock.hpp>
 #include <corespun/runtime/driver.hpp>
 
+#include <atomic>
 #include <string>
 
 namespace corespun::detail {
@@ -38,6 +40,8 @@ class io_driver : public driver {
   /// The I/O driver of the core that runs the caller's task. A runtime without one is the caller's
   /// bug.
   [[nodiscard]] static io_driver& of(core& c);
+  /// Of this thread, which is a core's.
+  [[nodiscard]] static io_driver& here() { return of(*core::current()); }
 
   // --- operations ---
 
@@ -73,8 +77,10 @@ class io_driver : public driver {
   /// Closes a connection, or gives a buffer back, that came too late for anybody.
   void drop(op_code code, int result, std::uint32_t flags) noexcept;
   /// Cancels what is in flight, awaits it, closes. `waiter` (or nullptr) is completed with the
-  /// result of close.
+  /// result of close. The file is held.
   void close_file(file& f, root* waiter) noexcept;
+  /// A file that was with `before` has come here. Any operation begins anew.
+  virtual void file_came(file&, io_driver& /*before*/) noexcept {}
 
   // --- buffers ---
 
@@ -109,6 +115,7 @@ class io_driver : public driver {
   virtual void stop(op& o) noexcept = 0;
   /// The operation is over; its record is still there.
   virtual void ending(op&) noexcept {}
+  void give_back_file(file& f) noexcept;
   /// The descriptor is about to be closed.
   virtual void forget_file(file&) noexcept {}
   /// All small buffers belong to the kernel now.
@@ -132,10 +139,11 @@ class io_driver : public driver {
   core* home_ = nullptr;
   io_options options_;
   slab<op> ops_;
+  spin_lock files_lock_;  // files end where they are closed
   slab<file> files_;
   std::uint64_t system_calls_ = 0;
   std::size_t buffers_away_ = 0;
-  std::size_t direct_in_use_ = 0;  // slots of accepted connections
+  std::atomic<std::size_t> direct_in_use_{0};  // slots of accepted connections
   std::uint32_t attempt_flags_ = 0;  // of the last attempt(): the buffer it filled
 
  private:

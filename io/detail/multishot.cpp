@@ -15,8 +15,8 @@ const wait_kind multishot_queue::kind{"multishot I/O", [](root& waiter, void* se
 
 multishot_queue::~multishot_queue() {
   for (; taken_ < queue_.size(); ++taken_)
-    file_->driver->drop(code_, queue_[taken_].result, queue_[taken_].flags);
-  if (armed_ != nullptr) file_->driver->abandon(*armed_);
+    driver_->drop(code_, queue_[taken_].result, queue_[taken_].flags);
+  if (armed_ != nullptr) driver_->abandon(*armed_);
   if (waiter_ != nullptr) {
     waiter_->op_result = -own_error(errc::closed);
     waiter_->op_flags = 0;
@@ -61,10 +61,9 @@ bool multishot_queue::wait(std::coroutine_handle<> leaf, root& task) {
 }
 
 void multishot_queue::arm() {
-  io_driver& driver = *file_->driver;
-  armed_ = &driver.make_op(code_, *file_);
+  armed_ = &driver_->make_op(code_, *file_);
   armed_->many = this;
-  (void)driver.submit(*armed_);
+  (void)driver_->submit(*armed_);
 }
 
 void multishot_queue::completed(int result, std::uint32_t flags, bool final) noexcept {
@@ -90,10 +89,10 @@ void multishot_queue::completed(int result, std::uint32_t flags, bool final) noe
   } catch (const std::bad_alloc&) {
     lost_ = true;
   }
-  if (lost_) file_->driver->drop(code_, result, flags);
+  if (lost_) driver_->drop(code_, result, flags);
   if (!final && !pausing_ && queue_.size() - taken_ >= limit_) {
     pausing_ = true;
-    file_->driver->end_many(*armed_);
+    driver_->end_many(*armed_);
   }
 }
 

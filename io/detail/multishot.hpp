@@ -15,8 +15,8 @@ namespace corespun::detail {
 
 class multishot_queue final : private sink {
  public:
-  multishot_queue(file& f, op_code code, std::size_t limit)
-      : file_(&f), limit_(limit), code_(code) {}
+  multishot_queue(file& f, io_driver& d, op_code code, std::size_t limit)
+      : file_(&f), driver_(&d), limit_(limit), code_(code) {}
   multishot_queue(const multishot_queue&) = delete;
   multishot_queue& operator=(const multishot_queue&) = delete;
   ~multishot_queue();
@@ -34,6 +34,7 @@ class multishot_queue final : private sink {
   static const wait_kind kind;
 
   file* file_;
+  io_driver* driver_;
   op* armed_ = nullptr;
   root* waiter_ = nullptr;
   std::vector<item> queue_;  // oldest first, from taken_ on

@@ -4,6 +4,7 @@
 
 #include <corespun/runtime/detail/root.hpp>
 
+#include <atomic>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
@@ -97,17 +98,14 @@ class op_queue {
   op* last_ = nullptr;
 };
 
-struct file {
+/// What one core knows of a descriptor; see file.
+struct file_state {
   enum class kind : std::uint8_t { socket, stream, regular };
 
-  file* next = nullptr;  // free slots
-  io_driver* driver = nullptr;
   op* reading = nullptr;
   op* writing = nullptr;
   multishot_queue* many = nullptr;  // owned; nullptr: receives and accepts one by one
   root* closer = nullptr;           // waits in close()
-  std::uint32_t index = 0;
-  std::uint32_t generation = 0;
   int fd = -1;
   kind what = kind::socket;
   bool direct = false;         // fd is a slot of the ring's table
@@ -124,10 +122,45 @@ struct file {
   bool out_ready = true;
   bool ended = false;          // epoll: no further edge will come for reading
 
-  member_mail<file> close_mail;  // from a destructor on another core
-
-  void close_by_mail() noexcept;
   [[nodiscard]] op*& slot(bool reads) noexcept { return reads ? reading : writing; }
+};
+
+/// A descriptor is with one core at a time. It stays there as long as it has holders: an operation in
+/// flight, the close, an armed multishot operation, a slot in the ring's table. Without any it comes
+/// to the core whose task uses it next. F1: what the last holder wrote is seen by the next core.
+struct file : file_state {
+  file* next = nullptr;  // free slots
+  io_driver* origin = nullptr;  // in whose slab it lies
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;
+  member_mail<file> mail;  // to the core where it is held, to close it there
+
+  void reset() noexcept { static_cast<file_state&>(*this) = file_state(); }
+
+  /// Where it is. A glance, unless it is held.
+  [[nodiscard]] io_driver& driver() const noexcept {
+    return *reinterpret_cast<io_driver*>(at_.load(std::memory_order_relaxed) & ~holders);
+  }
+  /// A new one.
+  void place(io_driver& d) noexcept {
+    at_.store(reinterpret_cast<std::uintptr_t>(&d), std::memory_order_release);
+  }
+  /// It is no more.
+  void nowhere() noexcept { at_.store(0, std::memory_order_relaxed); }
+  /// On the core of d: it is there or comes there, and stays. False: it is held elsewhere.
+  [[nodiscard]] bool hold(io_driver& d) noexcept;
+  /// The same only if it is there already. Any file that there ever was may be asked.
+  [[nodiscard]] bool hold_if_with(const io_driver& d) noexcept;
+  /// Each hold once, on the core that holds it.
+  void let_go() noexcept {
+    at_.store(at_.load(std::memory_order_relaxed) - 1, std::memory_order_release);  // F1
+  }
+  void close_there() noexcept;
+
+ private:
+  static constexpr std::uintptr_t holders = 7;
+  // The driver, and how many hold it. While there are any, only their core writes it.
+  std::atomic<std::uintptr_t> at_{0};
 };
 
 /// Flags of a completion beside the kernel's (IORING_CQE_F_BUFFER is bit 0, the buffer's id the

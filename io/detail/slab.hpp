@@ -22,7 +22,11 @@ class slab {
     free_ = slot.next;
     const std::uint32_t index = slot.index;
     const std::uint32_t generation = slot.generation;
-    slot = T{};
+    if constexpr (requires { slot.reset(); }) {
+      slot.reset();
+    } else {
+      slot = T{};
+    }
     slot.index = index;
     slot.generation = generation + 1;
     ++used_;

@@ -4,6 +4,9 @@
 #include <corespun/runtime/detail/machine.hpp>
 #include <corespun/runtime/detail/simulation.hpp>
 
+#include <algorithm>
+#include <array>
+
 namespace corespun {
 namespace detail {
 namespace {
@@ -42,31 +45,184 @@ void core::run() {
 }
 
 void core::turn() noexcept {
-  sleeping_.store(false, std::memory_order_relaxed);
+  wake_up();
+  turn_began_ = looked_at_ = now();
+  timers_.advance(turn_began_);     // what has become due
+  share(turn_began_);               // call for help, if there is more than one core can do
   run_ready();                      // own tasks, at most one budget
   take_mail();                      // what other threads sent
-  timers_.advance(now());           // what has become due
+  steal_some();                     // if there is nothing else to do
   driver_->poll(sleep_deadline());  // submit, and wait if there is nothing else to do
 }
 
 void core::run_ready() noexcept {
-  for (unsigned left = run_budget; left > 0 && !ready_.empty(); --left) {
+  unsigned until_look = look_after_;
+  for (unsigned left = run_budget; left > 0; --left) {
+    root* const r = next();
+    if (r == nullptr) return;
     inline_left_ = inline_budget;
-    // A simulation runs the ready roots in any order; production takes the oldest.
-    if (simulation_ != nullptr) {
-      for (auto skip = simulation_->choose(ready_.size(), sim::site::next_task); skip > 0; --skip)
-        ready_.push(ready_.pop());
-    }
-    running_ = &ready_.pop();
-    running_->resume();
+    goes_on(*r);
+    r->resume();
     running_ = nullptr;
     while (left_ != nullptr) {
       mail& m = *left_;
       left_ = m.next;
       m.deliver(m);
     }
+    if (--until_look == 0) {
+      if (time_is_up()) return;
+      until_look = look_after_;
+    }
   }
 }
+
+/// The three places take turns, so that none starves; and now and then the oldest of all goes first.
+root* core::next() noexcept {
+  if (stolen_ != nullptr) return std::exchange(stolen_, nullptr);
+  if (++picks_ % 64 == 0) {
+    if (root* const r = machine_.injected.pop(); r != nullptr) return r;
+    if (root* const r = forks_.steal(); r != nullptr) return r;
+  }
+  unsigned first = picks_;
+  if (simulation_ != nullptr) first = simulation_->choose(has_several() ? 3 : 1, sim::site::order);
+  for (unsigned i = 0; i < 3; ++i) {
+    if (root* const r = next_of((first + i) % 3); r != nullptr) return r;
+  }
+  return nullptr;
+}
+
+root* core::next_of(unsigned place) noexcept {
+  if (place == 0) {
+    const bool oldest = simulation_ != nullptr &&
+                        simulation_->choose(forks_.size() > 1 ? 2 : 1, sim::site::next_task) != 0;
+    return oldest ? forks_.steal() : forks_.pop();
+  }
+  if (place == 1) return woken_.pop();
+  if (ready_.empty()) return nullptr;
+  // A simulation runs the ready roots in any order; production takes the oldest.
+  if (simulation_ != nullptr) {
+    for (auto skip = simulation_->choose(ready_.size(), sim::site::next_task); skip > 0; --skip)
+      ready_.push(ready_.pop());
+  }
+  return &ready_.pop();
+}
+
+void core::overflow(root& r) noexcept {
+  if (!machine_.injected.push(r)) ready_.push(r);  // without memory: it stays here
+}
+
+bool core::time_is_up() noexcept {
+  const clock::time_point t = now();
+  per_task_ = (t - looked_at_) / look_after_;
+  looked_at_ = t;
+  const clock::duration each = std::max(per_task_, clock::duration(1));
+  look_after_ = static_cast<unsigned>(std::clamp<clock::rep>(look_interval / each, 1, 32));
+  share(t);
+  return t - turn_began_ > time_budget;
+}
+
+// --- sharing ---
+
+/// Wakes a sleeping core if the oldest fork has been lying here for a while, or if the tasks in
+/// woken_ will take longer than a wake.
+void core::share(clock::time_point at) noexcept {
+  if (forks_.oldest() != oldest_fork_ || forks_.size() == 0) {
+    oldest_fork_ = forks_.oldest();
+    oldest_since_ = at;
+  }
+  if (machine_.sleepers.load(std::memory_order_relaxed) == 0 || machine_.cores.size() == 1) return;
+  const bool old_fork = forks_.size() != 0 && at - oldest_since_ >= worth_a_wake;
+  if (old_fork || woken_.size() * per_task_ >= worth_a_wake) wake_a_thief();
+}
+
+void core::wake_a_thief() noexcept {
+  unsigned none = 0;  // one wake at a time; who is woken wakes the next
+  if (!machine_.searching.compare_exchange_strong(none, 1, std::memory_order_relaxed)) return;
+  const auto others = static_cast<std::uint32_t>(machine_.cores.size() - 1);
+  const std::uint32_t first = choose_other();
+  for (std::uint32_t i = 0; i < others; ++i) {
+    if (other(first + i).wake_if_asleep(true)) return;
+  }
+  machine_.searching.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void core::steal_some() noexcept {
+  const bool called = called_.load(std::memory_order_relaxed);
+  if (has_ready() && !called) return;
+  take_injected();
+  const auto count = static_cast<std::uint32_t>(machine_.cores.size());
+  if (count == 1) return;
+  if (called) {
+    called_.store(false, std::memory_order_relaxed);  // counted by who called
+  } else if (has_ready() || machine_.searching.load(std::memory_order_relaxed) >= (count + 1) / 2 ||
+             !anything_to_steal()) {
+    return;
+  } else {
+    machine_.searching.fetch_add(1, std::memory_order_relaxed);
+  }
+  const std::uint32_t first = anything_to_steal() ? choose_other() : 0;
+  bool more = false;
+  for (std::uint32_t i = 0; i < count - 1 && !has_ready(); ++i) {
+    core& victim = other(first + i);
+    if (!victim.has_to_steal()) continue;
+    preemption_point();
+    steal_from(victim);
+    more = has_ready() && victim.has_to_steal();
+  }
+  machine_.searching.fetch_sub(1, std::memory_order_relaxed);
+  if (more && machine_.sleepers.load(std::memory_order_relaxed) != 0) wake_a_thief();
+}
+
+bool core::anything_to_steal() const noexcept {
+  return std::ranges::any_of(machine_.cores,
+                             [this](const auto& c) { return c.get() != this && c->has_to_steal(); });
+}
+
+/// Up to half of a lane. One of these runs here in any case, so that each theft is progress.
+void core::steal_from(core& victim) noexcept {
+  for (std::size_t n = (victim.forks_.size() + 1) / 2; n > 0; --n) {
+    root* const r = victim.forks_.steal();
+    if (r == nullptr) break;
+    if (stolen_ == nullptr) {
+      stolen_ = r;
+    } else {
+      fork(*r);
+    }
+  }
+  if (stolen_ != nullptr) return;
+  std::array<root*, ready_lane::capacity / 2> some;
+  const std::size_t n = victim.woken_.steal(some);
+  if (n == 0) return;
+  stolen_ = some[0];
+  for (root* const r : std::span(some).first(n).subspan(1)) make_ready(*r);
+}
+
+/// A fair part of the shared queue.
+void core::take_injected() noexcept {
+  std::size_t n = std::min(machine_.injected.size() / machine_.cores.size() + 1,
+                           static_cast<std::size_t>(ready_lane::capacity / 2));
+  for (; n > 0; --n) {
+    root* const r = machine_.injected.pop();
+    if (r == nullptr) return;
+    make_ready(*r);
+  }
+}
+
+core& core::other(std::uint32_t i) const noexcept {
+  const auto count = static_cast<std::uint32_t>(machine_.cores.size());
+  return *machine_.cores[(index_ + 1 + i % (count - 1)) % count];
+}
+
+std::uint32_t core::choose_other() noexcept {
+  const auto count = static_cast<std::uint32_t>(machine_.cores.size() - 1);
+  if (simulation_ != nullptr) return simulation_->choose(count, sim::site::order);
+  random_ ^= random_ << 13;  // Marsaglia, "Xorshift RNGs", 2003
+  random_ ^= random_ >> 17;
+  random_ ^= random_ << 5;
+  return random_ % count;
+}
+
+// --- mail, sleep and wake ---
 
 void core::take_mail() noexcept {
   for (mail* m = inbox_.take(); m != nullptr;) {
@@ -77,31 +233,80 @@ void core::take_mail() noexcept {
 }
 
 clock::time_point core::sleep_deadline() noexcept {
-  if (!ready_.empty() || finished()) return clock::time_point::min();
+  if (has_ready() || finished()) return clock::time_point::min();
   preemption_point();
+  machine_.sleepers.fetch_add(1, std::memory_order_relaxed);
   sleeping_.store(true, std::memory_order_seq_cst);  // I1 step 1
   preemption_point();
-  if (!inbox_.empty()) return clock::time_point::min();  // I1 step 2
+  if (!inbox_.empty()) return clock::time_point::min();              // I1 step 2
+  if (!machine_.injected.empty()) return clock::time_point::min();  // I1 step 2
   preemption_point();
   return timers_.next_deadline();
 }
 
-bool core::finished() noexcept {
-  return ending_ && ready_.empty() && driver_->in_flight() == 0 && inbox_.empty();
+void core::wake_up() noexcept {
+  if (sleeping_.load(std::memory_order_relaxed) &&
+      sleeping_.exchange(false, std::memory_order_relaxed))
+    machine_.sleepers.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void core::post(mail& m) noexcept {
-  // P1: counted before the mail can be seen, released when this thread has let go of the core.
-  std::atomic<unsigned>* const counted = current() == nullptr ? &machine_.posters : nullptr;
-  if (counted != nullptr) counted->fetch_add(1, std::memory_order_relaxed);
-  inbox_.push(m);  // I1 step 1
-  if (counted == nullptr) preemption_point();
+bool core::wake_if_asleep(bool to_steal) noexcept {
   // I1 step 2; the exchange lets one of several posters pay for the wake.
-  if (sleeping_.load(std::memory_order_seq_cst) &&
-      sleeping_.exchange(false, std::memory_order_seq_cst)) {
-    driver_->wake();
+  if (!sleeping_.load(std::memory_order_seq_cst) ||
+      !sleeping_.exchange(false, std::memory_order_seq_cst))
+    return false;
+  machine_.sleepers.fetch_sub(1, std::memory_order_relaxed);
+  if (to_steal) called_.store(true, std::memory_order_relaxed);
+  driver_->wake();
+  return true;
+}
+
+bool core::finished() noexcept {
+  return ending_ && !has_ready() && driver_->in_flight() == 0 && inbox_.empty() &&
+         machine_.injected.empty();
+}
+
+namespace {
+
+/// P1: counted before what is posted can be seen, until this thread has let go of the core.
+class visit {
+ public:
+  explicit visit(machine& m) noexcept : count_(core::current() == nullptr ? &m.posters : nullptr) {
+    if (count_ != nullptr) count_->fetch_add(1, std::memory_order_relaxed);
   }
-  if (counted != nullptr) counted->fetch_sub(1, std::memory_order_release);
+  visit(const visit&) = delete;
+  visit& operator=(const visit&) = delete;
+  ~visit() {
+    if (count_ != nullptr) count_->fetch_sub(1, std::memory_order_release);
+  }
+
+ private:
+  std::atomic<unsigned>* const count_;
+};
+
+}  // namespace
+
+void core::post(mail& m) noexcept {
+  const visit here(machine_);
+  inbox_.push(m);  // I1 step 1
+  if (current() != nullptr) preemption_point();
+  (void)wake_if_asleep();
+}
+
+void core::inject(root& r) noexcept {
+  const visit here(machine_);
+  if (!machine_.injected.push(r)) {  // I1 step 1
+    r.deliver = [](mail& m) noexcept {
+      root& late = static_cast<root&>(m);
+      late.home().make_ready(late);
+    };
+    post(r);
+    return;
+  }
+  if (wake_if_asleep()) return;
+  for (const auto& c : machine_.cores) {
+    if (c->wake_if_asleep()) return;
+  }
 }
 
 clock::time_point core::now() const noexcept {

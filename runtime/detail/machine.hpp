@@ -3,6 +3,7 @@
 
 #include <corespun/runtime/detail/core.hpp>
 #include <corespun/runtime/detail/helpers.hpp>
+#include <corespun/runtime/detail/injection.hpp>
 
 #include <atomic>
 #include <memory>
@@ -12,7 +13,7 @@
 namespace corespun::detail {
 
 struct machine {
-  explicit machine(unsigned offload_threads) noexcept : pool(offload_threads) {}
+  explicit machine(unsigned offload_threads) : pool(offload_threads) {}
 
   /// Returns when no thread that is not a core's is inside core::post() any more: it may still
   /// touch a core whose last mail has ended the run.
@@ -25,6 +26,9 @@ struct machine {
 
   // P1: threads inside core::post() that the runtime does not join
   std::atomic<unsigned> posters{0};
+  injection injected;
+  std::atomic<unsigned> sleepers{0};   // cores that sleep, or are about to; a glance
+  std::atomic<unsigned> searching{0};  // cores that look for work, or were woken to
   std::vector<std::unique_ptr<core>> cores;  // fixed once the runtime has started
   helpers pool;                              // declared last: its threads post to cores
 };

@@ -9,19 +9,22 @@ namespace corespun::detail {
 class played_main final : private joiner {
  public:
   /// Makes it ready on core `home`.
-  played_main(root& main, core& home, std::coroutine_handle<> frame) noexcept : main_(main) {
-    main_.adopt(home, *this, frame);
-    main_.complete_from_any_thread();
+  played_main(root& main, core& home, std::coroutine_handle<> frame, bool bound) noexcept
+      : main_(main) {
+    main_.adopt(home, *this, frame, bound);
+    main_.wake();
   }
 
   [[nodiscard]] bool ended() const noexcept { return ended_; }
   /// From anywhere: one thread plays all.
   void cancel() noexcept {
+    core* const there = main_.cancel();
+    if (there == nullptr) return;
     core* const before = core::current();
-    core::stand_in(&main_.home());
-    main_.cancel();
+    core::stand_in(there);
+    main_.carry_out_cancel();
     core::stand_in(before);
-    main_.home().backend().wake();
+    there->backend().wake();
   }
 
  private:

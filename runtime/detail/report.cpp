@@ -1,7 +1,7 @@
 #include <corespun/runtime/detail/report.hpp>
 
 #include <corespun/runtime/detail/core.hpp>
-#include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/detail/machine.hpp>
 
 #include <condition_variable>
 #include <cstdio>
@@ -9,41 +9,35 @@
 #include <mutex>
 #include <new>
 #include <string>
+#include <vector>
 
 namespace corespun::detail {
 
 namespace {
 
-/// Adds a line for r and one for each root below it. What lives on another core goes to
-/// elsewhere(root, level).
-template <typename Elsewhere>
-void describe(root& r, int level, std::string& text, const Elsewhere& elsewhere) {
-  if (!r.begun()) return;
-  if (r.home().simulated() == nullptr && &r.home() != core::current()) {
-    elsewhere(r, level);
-    return;
-  }
-  if (!r.outermost()) return;  // it has ended
+std::string place_of(std::source_location site) {
+  return site.line() == 0 ? std::string("main")
+                          : "task spawned at " + std::string(site.file_name()) + ":" +
+                                std::to_string(site.line());
+}
+
+/// Adds a line for r and one for each root below it.
+void describe(root& r, int level, std::string& text) {
+  if (!r.begun() || !r.outermost()) return;  // it has not begun, or has ended
   text.append(static_cast<std::size_t>(2 * level + 2), ' ');
   text += "core " + std::to_string(r.home().index()) + ": ";
-  if (r.site.line() != 0) {
-    text +=
-        "task spawned at " + std::string(r.site.file_name()) + ":" + std::to_string(r.site.line());
-  } else {
-    text += level == 0 ? "main" : "body";
-  }
-  text += r.waits_for() != nullptr ? std::string(" waits: ") + r.waits_for()->name
-                                   : std::string(" is ready to run");
+  text += r.is_part() ? std::string("body") : place_of(r.site);
+  const wait_kind* const kind = r.waits_for();
+  text += kind != nullptr ? std::string(" waits: ") + kind->name : " is ready to run";
   text += '\n';
   struct below {
     int level;
     std::string& text;
-    const Elsewhere& elsewhere;
-  } context{level + 1, text, elsewhere};
+  } context{level + 1, text};
   r.visit_children(
       [](void* data, root& child) {
-        const auto* b = static_cast<const below*>(data);
-        describe(child, b->level, b->text, b->elsewhere);
+        const auto* const b = static_cast<const below*>(data);
+        describe(child, b->level, b->text);
       },
       &context);
 }
@@ -52,75 +46,88 @@ void describe(root& r, int level, std::string& text, const Elsewhere& elsewhere)
 
 std::string waiting_tasks(root& main) {
   std::string text;
-  describe(main, 0, text, [](root&, int) {});
+  describe(main, 0, text);
   return text;
 }
 
-/// Counts the parts that are still being written.
-struct task_report::progress {
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::size_t missing = 0;
+namespace {
 
-  void add(int n) {
-    const std::lock_guard lock(mutex);
-    missing += static_cast<std::size_t>(n);
-    changed.notify_all();
-  }
-};
-
-/// One core's look at one root and what lies below it.
-struct task_report::part : mail {
-  part(std::shared_ptr<progress> p, root& r, spawned* h, int d)
-      : all(std::move(p)), from(r), held(h), depth(d) {
-    all->add(1);
-    deliver = [](mail& m) noexcept { static_cast<part&>(m).write(); };
-  }
-
-  void write() noexcept {
-    std::string text;
-    try {
-      describe(from, depth, text, [this](root& r, int level) {
-        // Only spawned tasks live elsewhere; holding one keeps it valid until its core has written
-        // about it.
-        auto& s = static_cast<spawned&>(r);
-        auto* const there = new part(all, s, &s, level);
-        s.hold();
-        s.home().post(*there);
-      });
-    } catch (const std::bad_alloc&) {  // half a report is better than none
+/// All cores stand still, between two tasks, while there is one of these.
+class standstill {
+ public:
+  explicit standstill(machine& m) : state_(std::make_shared<state>()) {
+    for (const auto& c : m.cores) state_->stops.push_back(std::make_unique<stop>(*state_, *c));
+    for (const auto& s : state_->stops) {
+      s->self = state_;
+      s->where.post(*s);
     }
-    std::fwrite(text.data(), 1, text.size(), stderr);
-    all->add(-1);
-    if (held != nullptr) held->let_go();
-    delete this;
+  }
+  standstill(const standstill&) = delete;
+  standstill& operator=(const standstill&) = delete;
+  ~standstill() {
+    const std::lock_guard lock(state_->mutex);
+    state_->over = true;
+    state_->changed.notify_all();
   }
 
-  std::shared_ptr<progress> all;
-  root& from;
-  spawned* held;
-  int depth;
+  /// The cores that do not answer in time.
+  [[nodiscard]] std::vector<core*> late(std::chrono::seconds limit) {
+    std::unique_lock lock(state_->mutex);
+    std::vector<core*> missing;
+    (void)state_->changed.wait_for(
+        lock, limit, [&] { return state_->arrived == state_->stops.size(); });
+    for (const auto& s : state_->stops) {
+      if (!s->arrived) missing.push_back(&s->where);
+    }
+    return missing;
+  }
+
+ private:
+  struct stop;
+  struct state {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<std::unique_ptr<stop>> stops;
+    std::size_t arrived = 0;
+    bool over = false;
+  };
+  struct stop : mail {
+    stop(state& s, core& c) : all(s), where(c) {
+      deliver = [](mail& m) noexcept { static_cast<stop&>(m).wait(); };
+    }
+    void wait() noexcept {
+      const std::shared_ptr<state> keep = std::move(self);  // a late core comes when all is over
+      std::unique_lock lock(all.mutex);
+      arrived = true;
+      ++all.arrived;
+      all.changed.notify_all();
+      all.changed.wait(lock, [this] { return all.over; });
+    }
+    state& all;
+    core& where;
+    std::shared_ptr<state> self;  // while the mail is under way
+    bool arrived = false;
+  };
+  std::shared_ptr<state> state_;
 };
 
-task_report::task_report(root& main, const char* title) noexcept {
+}  // namespace
+
+void report_tasks(root& main, const char* title) noexcept {
+  static constinit std::mutex one_at_a_time;
+  const std::lock_guard alone(one_at_a_time);
   std::fprintf(stderr, "corespun: %s\n", title);
   try {
-    all_ = std::make_shared<progress>();
-    main.home().post(*new part(all_, main, nullptr, 0));
+    standstill all(main.home().all());
+    const std::vector<core*> late = all.late(std::chrono::seconds(1));
+    for (const core* c : late) {
+      std::fprintf(stderr, "  core %u does not answer: %s blocks it\n", c->index(),
+                   place_of(c->site()).c_str());
+    }
+    if (late.empty()) std::fputs(waiting_tasks(main).c_str(), stderr);
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "  there is no memory to list them\n");
-    return;
   }
-  std::unique_lock lock(all_->mutex);
-  if (!all_->changed.wait_for(lock, std::chrono::seconds(1), [&] { return all_->missing == 0; })) {
-    std::fprintf(stderr, "  a core does not answer: a task there blocks it\n");
-  }
-}
-
-task_report::~task_report() {
-  if (!all_) return;
-  std::unique_lock lock(all_->mutex);
-  all_->changed.wait(lock, [&] { return all_->missing == 0; });
 }
 
 }  // namespace corespun::detail

@@ -12,10 +12,25 @@
 //                 catching await
 // Exactly one of complete() and stop() follows each begin_wait().
 //
-// Threads: all members on the home core only, except complete_from_any_thread().
+// A root is bound to a core, or free: while it is ready any core may take it. A wait belongs to one
+// core, home(), whose driver and timers it uses; it is cancelled there.
+//
+// C1: a cancel is never missed
+//
+//   canceller, any thread               the task, beginning to wait
+//   1  cancelled_ = true    seq_cst     1  wait_ = the kind of wait    seq_cst
+//   2  look at wait_        seq_cst     2  look at cancelled_          seq_cst
+//   3  tell the home core, if it waits  3  stop at once, if it is set
+//
+// C2: one ends the wait. On its home a wait is ended by plain stores. Another core that wakes a
+// waiter takes wait_ by compare-and-swap; if at this time the home carries a cancel out, wait_
+// says so, and the home makes the task ready when it no longer looks at the frame.
+//
+// Threads: what is not marked otherwise: only who runs the task, or the home core while it waits.
 
 #include <corespun/runtime/detail/mail.hpp>
 
+#include <atomic>
 #include <coroutine>
 #include <cstdint>
 #include <exception>
@@ -54,7 +69,8 @@ using child_visitor = void (*)(void* context, root& child);
 struct wait_kind {
   /// for the report of waiting tasks: "sleep", "recv"
   const char* name;
-  /// leads to complete() or stop(), now or later
+  /// Leads to complete() or stop(), now or later; on the home core, perhaps more than once, perhaps
+  /// while another thread wakes the waiter. nullptr: a cancel does not end this wait.
   void (*cancel)(root& waiter, void* what) noexcept;
   /// the roots that this wait is for
   void (*visit)(void* what, child_visitor, void* context) = nullptr;
@@ -63,7 +79,7 @@ struct wait_kind {
 /// Owns roots and is told of their end.
 class joiner {
  public:
-  /// The outermost task of `child` has returned, thrown or been stopped. Runs on the joiner's core.
+  /// The outermost task of `child` has returned, thrown or been stopped, on the core that ran it.
   /// Returns what to resume next; std::noop_coroutine() for nothing.
   [[nodiscard]] virtual std::coroutine_handle<> child_ended(root& child) noexcept = 0;
 
@@ -78,16 +94,33 @@ class root : public mail {
   root& operator=(const root&) = delete;
   ~root() { destroy_frames(); }
 
-  [[nodiscard]] core& home() const noexcept { return *home_; }
-  [[nodiscard]] bool begun() const noexcept { return home_ != nullptr; }
+  /// The core that runs it, or ran it last.
+  [[nodiscard]] core& home() const noexcept { return *home_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool begun() const noexcept {
+    return home_.load(std::memory_order_relaxed) != nullptr;
+  }
+  /// Only by the one that will run it, runs it, or sends it there.
+  void move_to(core& c) noexcept { home_.store(&c, std::memory_order_relaxed); }
+  /// Never moves by itself.
+  [[nodiscard]] bool bound() const noexcept { return bound_; }
+  void bind(bool to_its_core) noexcept { bound_ = to_its_core; }
 
   /// Takes the outermost task. The caller then resumes it, or makes this root ready.
-  void adopt(core& home, joiner& owner, std::coroutine_handle<> outermost) noexcept {
-    home_ = &home;
+  void adopt(core& home, joiner& owner, std::coroutine_handle<> outermost, bool bound) noexcept {
+    move_to(home);
     owner_ = &owner;
     outermost_ = leaf_ = outermost;
+    bound_ = bound;
     promise_base::of(outermost).owner = this;
   }
+
+  /// The same for a part of a task that waits for it: a branch, the body of a scope.
+  void adopt(const root& parent, joiner& owner, std::coroutine_handle<> outermost) noexcept {
+    adopt(parent.home(), owner, outermost, parent.bound());
+    site = parent.site;
+    is_part_ = true;
+  }
+  [[nodiscard]] bool is_part() const noexcept { return is_part_; }
 
   // --- waiting ---
 
@@ -96,12 +129,28 @@ class root : public mail {
   [[nodiscard]] bool begin_wait(std::coroutine_handle<> leaf, void* what,
                                 const wait_kind& kind) noexcept {
     leaf_ = leaf;
-    if (cancelled_) {
-      stop();
-      return false;
-    }
     what_ = what;
-    kind_ = &kind;
+    if (!cancelled_.load(std::memory_order_seq_cst)) {
+      wait_.exchange(word_of(kind), std::memory_order_seq_cst);      // C1 step 1
+      if (!cancelled_.load(std::memory_order_seq_cst)) return true;  // C1 step 2
+    }
+    wait_.store(0, std::memory_order_relaxed);
+    stop();
+    return false;
+  }
+  /// For a wait that owns tasks: it begins in any case. False: cancelled; the caller cancels them.
+  [[nodiscard]] bool begin_owning_wait(std::coroutine_handle<> leaf, void* what,
+                                       const wait_kind& kind) noexcept {
+    leaf_ = leaf;
+    what_ = what;
+    wait_.exchange(word_of(kind), std::memory_order_seq_cst);  // C1 step 1
+    return !cancelled_.load(std::memory_order_seq_cst);         // C1 step 2
+  }
+  /// A cancelled task ends here, before it begins anything.
+  [[nodiscard]] bool stops_at(std::coroutine_handle<> leaf) noexcept {
+    if (!cancelled()) return false;
+    leaf_ = leaf;
+    stop();
     return true;
   }
   /// The same for a wait that also has to happen in a cancelled task (shield).
@@ -109,28 +158,75 @@ class root : public mail {
                            const wait_kind& kind) noexcept {
     leaf_ = leaf;
     what_ = what;
-    kind_ = &kind;
+    wait_.store(word_of(kind), std::memory_order_relaxed);
   }
+  /// Lets others go first.
+  void yield(std::coroutine_handle<> leaf) noexcept {
+    leaf_ = leaf;
+    stopping_ = cancelled();
+    complete();
+  }
+  /// Goes on on another core.
+  void send(std::coroutine_handle<> leaf, core& there) noexcept {
+    leaf_ = leaf;
+    move_to(there);
+    wake();
+  }
+  /// The same; what arrives there is not resumed but told by `arrived`, with what() at hand.
+  void go_to(std::coroutine_handle<> leaf, void* what, core& there,
+             void (*arrived)(mail&) noexcept) noexcept;
+  [[nodiscard]] void* what() const noexcept { return what_; }
+  /// On the home core.
   void complete() noexcept;
-  void stop() noexcept;
+  void stop() noexcept {
+    stopping_ = true;
+    complete();
+  }
   /// complete() for those who may be on another core. The root must not be touched afterwards.
-  void complete_from_any_thread() noexcept;
+  void complete_from_any_thread() noexcept {
+    if (claim_wait()) wake();
+  }
   /// The wait is over and the caller resumes the returned leaf itself, in place of complete().
   [[nodiscard]] std::coroutine_handle<> complete_inline() noexcept {
-    kind_ = nullptr;
+    wait_.store(0, std::memory_order_relaxed);
     return leaf_;
   }
+  /// Any thread: ends the wait; the caller makes it ready, or resumes the leaf. False: somebody else
+  /// does, as soon as the home core has let go.
+  [[nodiscard]] bool claim_wait() noexcept;
+  /// Makes it ready from any thread, on this core if it is free to be here, else on its home.
+  void wake() noexcept;
+  /// When it goes on it ends as stopped.
+  void will_stop() noexcept { stopping_ = true; }
+  [[nodiscard]] std::coroutine_handle<> leaf() const noexcept { return leaf_; }
 
-  /// Level-triggered: this wait and every later one ends as stopped.
-  void cancel() noexcept {
-    if (cancelled_) return;
-    cancelled_ = true;
-    if (kind_ != nullptr) kind_->cancel(*this, what_);
+  /// Any thread. Level-triggered: this wait and every later one ends as stopped. If it waits on this
+  /// core, that is carried out. If it waits on another one, that core is returned: there someone has
+  /// to call carry_out_cancel(); else nullptr.
+  [[nodiscard]] core* cancel() noexcept;
+  /// On any core: ends the wait of a cancelled root if that is here.
+  void carry_out_cancel() noexcept {
+    if (pin_wait()) cancel_pinned();
   }
-  [[nodiscard]] bool cancelled() const noexcept { return cancelled_; }
+  /// The same in two steps. True: it waits here and cannot go on before cancel_pinned(), whoever
+  /// wakes it.
+  [[nodiscard]] bool pin_wait() noexcept;
+  void cancel_pinned() noexcept;
+  /// Any thread: the core where it waits, or nullptr. A glance, unless that is this core.
+  [[nodiscard]] core* waits_on() const noexcept {
+    return wait_.load(std::memory_order_seq_cst) != 0 ? &home() : nullptr;  // C1 step 2
+  }
+  [[nodiscard]] bool cancelled() const noexcept {
+    return cancelled_.load(std::memory_order_relaxed);
+  }
+  /// Before it starts, or to have its next wait stop.
+  void mark_cancelled() noexcept {
+    cancelled_.store(true, std::memory_order_seq_cst);  // C1 step 1
+  }
 
   // --- the end ---
 
+  [[nodiscard]] joiner& owner() const noexcept { return *owner_; }
   /// Called when the outermost task has returned. What to resume next.
   [[nodiscard]] std::coroutine_handle<> ended() noexcept;
   [[nodiscard]] bool was_stopped() const noexcept { return !outermost_; }
@@ -147,27 +243,45 @@ class root : public mail {
   /// Runs the leaf, or ends the frames if the wait was stopped.
   void resume() noexcept;
   /// What it waits for; nullptr if it runs or is ready.
-  [[nodiscard]] const wait_kind* waits_for() const noexcept { return kind_; }
+  [[nodiscard]] const wait_kind* waits_for() const noexcept {
+    return kind_of(wait_.load(std::memory_order_acquire));
+  }
   void visit_children(child_visitor visitor, void* context) {
-    if (kind_ != nullptr && kind_->visit != nullptr) kind_->visit(what_, visitor, context);
+    if (const wait_kind* const kind = waits_for(); kind != nullptr && kind->visit != nullptr)
+      kind->visit(what_, visitor, context);
   }
 
   std::int32_t op_result = 0;  ///< of the last I/O operation: bytes or -errno
   std::uint32_t op_flags = 0;  ///< of the last I/O operation: the driver's
-  /// where a scope was told to spawn it; line 0 for the branches of an await
+  /// branches that ended, and are counted when this one ends (when.hpp)
+  std::uint32_t ended_before = 0;
+  /// where a scope was told to spawn it, or the task that it is a part of; line 0: main
   std::source_location site;
 
  private:
+  friend class injection;
   void unwind() noexcept;
 
-  core* home_ = nullptr;
+  // wait_ is the address of the kind with these marks, or 0: it runs, is ready or has ended.
+  static constexpr std::uintptr_t busy = 1;   // its home carries a cancel out
+  static constexpr std::uintptr_t woken = 2;  // and meanwhile the wait has ended
+  [[nodiscard]] static std::uintptr_t word_of(const wait_kind& kind) noexcept {
+    return reinterpret_cast<std::uintptr_t>(&kind);
+  }
+  [[nodiscard]] static const wait_kind* kind_of(std::uintptr_t word) noexcept {
+    return reinterpret_cast<const wait_kind*>(word & ~(busy | woken));
+  }
+
+  std::atomic<core*> home_{nullptr};  // written by the core that takes it; read by cancellers
+  std::atomic<std::uintptr_t> wait_{0};  // C1, C2
   joiner* owner_ = nullptr;
   std::coroutine_handle<> outermost_;
   std::coroutine_handle<> leaf_;
   void* what_ = nullptr;  // the awaiter that the leaf is suspended on
-  const wait_kind* kind_ = nullptr;  // nullptr: running, ready or ended
-  bool cancelled_ = false;
+  std::atomic<bool> cancelled_{false};  // any thread sets it; C1
   bool stopping_ = false;
+  bool bound_ = true;
+  bool is_part_ = false;
 };
 
 /// Roots that can run, first in first out, linked by mail::next.

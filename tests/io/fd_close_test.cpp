@@ -213,16 +213,19 @@ TEST(fd_death, use_after_close_aborts_and_says_so) {
                "closed or moved from");
 }
 
-TEST(fd_death, use_on_another_core_aborts_and_says_so) {
+TEST(fd_death, use_by_bound_tasks_of_two_cores_at_once_aborts_and_says_so) {
   EXPECT_DEATH(run_mistake(2,
                            [](scope& s) -> task<> {
                              raw_pair ends = socket_pair();
                              fd ours = adopted(std::move(ends.one));
-                             (void)s.spawn_on(
-                                 1, [&ours]() -> task<> { (void)co_await read_one(ours); });
+                             (void)s.spawn([&ours]() -> task<> { (void)co_await read_one(ours); });
+                             co_await yield();
+                             (void)s.spawn_on(1, [&ours]() -> task<> {
+                               (void)co_await ours.write_all(bytes_of("x"));
+                             });
                              co_await sleep_for(1h);
                            }),
-               "another core than the one that opened it");
+               "tasks of two cores use a descriptor at once");
 }
 
 TEST(fd_death, io_in_a_runtime_without_io_aborts_and_says_so) {

@@ -27,7 +27,7 @@ using test::run_on;
 task<std::string> report(detail::root& main) {
   co_return co_await offload([&main] {
     testing::internal::CaptureStderr();
-    const detail::task_report report(main, "title");
+    detail::report_tasks(main, "title");
     return testing::internal::GetCapturedStderr();
   });
 }

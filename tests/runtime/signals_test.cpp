@@ -164,7 +164,7 @@ void blocks_its_core_longer_than_the_report_waits() {
 TEST(signals, a_core_that_answers_the_report_too_late_harms_nothing) {
   if (test::on_sim()) GTEST_SKIP() << "a simulation takes no signals";
   EXPECT_EXIT(blocks_its_core_longer_than_the_report_waits(), ExitedWithCode(1),
-              "a core does not answer");
+              "core 0 does not answer: main blocks it");
 }
 
 using handler = void (*)(int);

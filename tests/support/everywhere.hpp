@@ -101,7 +101,7 @@ class stepping_driver final : public driver {
     // The core wanted to sleep before there was something to do.
     if (point_ != nullptr && point_->step()) deadline = clock::time_point::min();
     real_->poll(deadline);
-    if (point_ != nullptr) point_->step();
+    if (point_ != nullptr && point_->step()) real_->wake();  // in a simulation it sleeps only then
   }
   void wake() noexcept override { real_->wake(); }
   [[nodiscard]] std::size_t in_flight() const noexcept override { return real_->in_flight(); }

@@ -12,11 +12,13 @@
 
 namespace corespun::test {
 
-/// n cores; not pinned, since tests run beside each other.
+/// n cores; not pinned, since tests run beside each other. Tasks are bound, so that they run in
+/// order; what is about free ones says so.
 [[nodiscard]] inline runtime_options cores(unsigned n) {
   runtime_options options;
   options.cores = n;
   options.pin = false;
+  options.affinity = affinity::core;
   if (on_sim()) sim_machine::get().play(options, io_options());
   return options;
 }

@@ -77,9 +77,7 @@ void watchdog::watch() {
     if (std::chrono::steady_clock::now() >= deadline_) {
       std::fprintf(stderr, "%s hangs\n", name_.c_str());
       const std::lock_guard roots_stay(watched().mutex);
-      // Never destroyed: that would wait for cores that do not answer.
-      for (detail::root* r : watched().roots)
-        (void)new detail::task_report(*r, "tasks that still wait");
+      for (detail::root* r : watched().roots) detail::report_tasks(*r, "tasks that still wait");
       std::abort();
     }
     if (deadline_ == std::chrono::steady_clock::time_point::max()) {

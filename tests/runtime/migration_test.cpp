@@ -1,0 +1,300 @@
+// Free tasks: they move between cores, and nothing is lost, run twice or missed by a cancel.
+
+#include <corespun/runtime/affinity.hpp>
+#include <corespun/runtime/as_result.hpp>
+#include <corespun/runtime/deadline.hpp>
+#include <corespun/runtime/event.hpp>
+#include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/sleep.hpp>
+#include <corespun/runtime/this_core.hpp>
+#include <corespun/runtime/when.hpp>
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <stdexcept>
+#include <vector>
+
+#include "tests/support/run.hpp"
+#include "tests/support/tasks.hpp"
+
+namespace corespun {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Cores that call for help at once, and at every fourth task, so that much is stolen.
+template <typename Fn>
+void run_free_on(unsigned n, Fn fn) {
+  runtime_options options = test::cores(n);
+  options.affinity = affinity::any;
+  runtime rt(std::move(options));
+  for (const auto& c : rt.inner().cores) {
+    c->worth_a_wake = 0ns;
+    c->run_budget = 4;
+  }
+  EXPECT_TRUE(rt.run([&fn] { return test::watched(std::move(fn)); }).has_value());
+}
+
+/// Computes until all cores have seen a part of it, so that the others must steal.
+class all_cores {
+ public:
+  explicit all_cores(unsigned n) : missing_((1U << n) - 1) {}
+  void seen() noexcept { missing_.fetch_and(~(1U << this_core::index())); }
+  [[nodiscard]] bool reached() const noexcept { return missing_ == 0; }
+
+ private:
+  std::atomic<unsigned> missing_;
+};
+
+task<std::uint64_t> fib(unsigned n) {
+  if (n < 2) co_return n;
+  auto both = when_all(fib(n - 1), fib(n - 2));
+  const auto [a, b] = co_await std::move(both);
+  co_return a + b;
+}
+
+TEST(migration, a_tree_of_forks_has_the_right_sum_on_any_number_of_cores) {
+  for (unsigned n = 1; n <= 4; ++n) {
+    std::uint64_t sum = 0;
+    run_free_on(n, [&]() -> task<> { sum = co_await fib(test::on_sim() ? 10 : 22); });
+    EXPECT_EQ(sum, test::on_sim() ? 55u : 17711u) << n << " cores";
+  }
+}
+
+task<> work_until_all_cores_help(scope& s, all_cores& cores) {
+  cores.seen();
+  if (cores.reached()) co_return;
+  for (int i = 0; i < 2 && s.alive() < 1000; ++i)
+    (void)s.spawn(work_until_all_cores_help, std::ref(s), std::ref(cores));
+  co_await yield();
+}
+
+TEST(migration, idle_cores_steal_what_one_core_has_forked) {
+  all_cores cores(3);
+  run_free_on(3, [&]() -> task<> {
+    while (!cores.reached()) {
+      co_await with_scope(
+          [&](scope& s) -> task<> { co_await work_until_all_cores_help(s, cores); });
+    }
+  });
+}
+
+TEST(migration, each_of_many_spawned_tasks_runs_once) {
+  const int n = test::on_sim() ? 2000 : 100'000;  // more than the lanes hold
+  std::vector<std::atomic<int>> ran(static_cast<std::size_t>(n));
+  run_free_on(4, [&](scope& s) -> task<> {
+    for (std::atomic<int>& r : ran) {
+      auto once = [&r]() -> task<> {
+        co_await yield();
+        ++r;
+      };
+      (void)s.spawn(once);
+    }
+    co_return;
+  });
+  for (const std::atomic<int>& r : ran) ASSERT_EQ(r, 1);
+}
+
+TEST(migration, an_exception_of_a_task_that_moved_cancels_the_siblings_and_reaches_the_scope) {
+  int caught = 0;
+  run_free_on(4, [&]() -> task<> {
+    for (int i = 0; i < 100; ++i) {
+      try {
+        co_await with_scope([&](scope& s) -> task<> {
+          for (int k = 0; k < 50; ++k) (void)s.spawn(test::forever);
+          auto throws = []() -> task<> {
+            for (int y = 0; y < 5; ++y) co_await yield();
+            throw std::runtime_error("moved");
+          };
+          (void)s.spawn(throws);
+          co_await test::forever();
+        });
+      } catch (const std::runtime_error&) {
+        ++caught;
+      }
+    }
+  });
+  EXPECT_EQ(caught, 100);
+}
+
+TEST(migration, a_scope_that_is_cancelled_from_anywhere_ends_tasks_on_all_cores) {
+  run_free_on(4, []() -> task<> {
+    for (int i = 0; i < 200; ++i) {
+      co_await with_scope([&](scope& s) -> task<> {
+        for (int k = 0; k < 20; ++k) {
+          auto waits = [k]() -> task<> {
+            for (int y = 0; y < k; ++y) co_await yield();
+            if (k % 2 == 0) co_await test::forever();
+            co_await sleep_for(1h);
+          };
+          (void)s.spawn(waits);
+        }
+        auto cancels = [&]() -> task<> {
+          co_await yield();
+          s.cancel();
+        };
+        (void)s.spawn(cancels);
+        co_await test::forever();
+      });
+    }
+  });
+}
+
+TEST(migration, a_failing_branch_cancels_the_others_wherever_they_are) {
+  int caught = 0;
+  run_free_on(4, [&]() -> task<> {
+    for (int i = 0; i < 300; ++i) {
+      auto fails = [i]() -> task<> {
+        for (int y = 0; y < i % 7; ++y) co_await yield();
+        throw 1;
+      };
+      try {
+        auto all = when_all(test::forever(), test::forever(), fails, sleep_for(1h));
+        (void)co_await std::move(all);
+      } catch (int) {
+        ++caught;
+      }
+    }
+  });
+  EXPECT_EQ(caught, 300);
+}
+
+TEST(migration, an_event_that_opens_on_one_core_wakes_each_waiter_once) {
+  std::atomic<int> woken{0};
+  run_free_on(4, [&]() -> task<> {
+    for (int i = 0; i < 200; ++i) {
+      event gate;
+      co_await with_scope([&](scope& s) -> task<> {
+        for (int k = 0; k < 30; ++k) {
+          auto waits = [&]() -> task<> {
+            co_await yield();
+            co_await gate.wait();
+            ++woken;
+          };
+          (void)s.spawn(waits);
+        }
+        co_await yield();
+        gate.open();
+      });
+    }
+  });
+  EXPECT_EQ(woken, 200 * 30);
+}
+
+/// Opens the gate and cancels the waiters at the same time: each ends once, in one of both ways.
+TEST(migration, a_wake_that_races_with_a_cancel_ends_the_wait_once) {
+  std::atomic<int> ended{0};
+  run_free_on(4, [&]() -> task<> {
+    for (int i = 0; i < 500; ++i) {
+      event gate;
+      co_await with_scope([&](scope& s) -> task<> {
+        for (int k = 0; k < 10; ++k) {
+          auto waits = [&]() -> task<> {
+            const auto passed = co_await as_result(gate.wait());
+            (void)passed;
+            ++ended;
+          };
+          (void)s.spawn(waits);
+        }
+        auto cancels = [&]() -> task<> {
+          co_await yield();
+          s.cancel();
+        };
+        (void)s.spawn(cancels);
+        co_await yield();
+        gate.open();
+      });
+    }
+  });
+  EXPECT_EQ(ended, 5000);
+}
+
+TEST(migration, a_deadline_holds_for_what_moved_away) {
+  run_free_on(4, []() -> task<> {
+    for (int i = 0; i < 50; ++i) {
+      auto moves = []() -> task<int> {
+        for (int y = 0; y < 10; ++y) {
+          auto both = when_all(yield(), yield(), yield(), yield());
+          (void)co_await std::move(both);
+        }
+        co_return 7;
+      };
+      auto moving = with_timeout(1h, moves);
+      const result<int> value = co_await std::move(moving);
+      EXPECT_EQ(value, 7);
+
+      auto waits = []() -> task<> {
+        for (int y = 0; y < 5; ++y) co_await yield();
+        co_await test::forever();
+      };
+      auto waiting = with_timeout(200us, waits);
+      const result<> late = co_await std::move(waiting);
+      EXPECT_FALSE(late);
+    }
+  });
+}
+
+TEST(resume_on, goes_on_there_and_stays) {
+  run_free_on(3, []() -> task<> {
+    for (unsigned c : {2U, 0U, 1U, 1U}) {
+      co_await resume_on(c);
+      EXPECT_EQ(this_core::index(), c);
+      for (int i = 0; i < 100; ++i) {
+        co_await yield();
+        EXPECT_EQ(this_core::index(), c);
+      }
+    }
+  });
+}
+
+TEST(resume_on, is_inherited_by_what_is_started_after) {
+  run_free_on(3, []() -> task<> {
+    co_await resume_on(2);
+    const auto where = []() -> task<unsigned> {
+      co_await yield();
+      co_return this_core::index();
+    };
+    auto branches = when_all(where(), where());
+    const auto [a, b] = co_await std::move(branches);
+    EXPECT_EQ(a, 2u);
+    EXPECT_EQ(b, 2u);
+    co_await with_scope([&](scope& s) -> task<> {
+      auto spawned = s.spawn(where);
+      EXPECT_EQ((co_await spawned.join()).value(), 2u);
+    });
+  });
+}
+
+TEST(resume_on, in_a_cancelled_task_ends_as_stopped) {
+  bool went_on = false;
+  run_free_on(2, [&]() -> task<> {
+    co_await with_scope([&](scope& s) -> task<> {
+      s.cancel();
+      co_await resume_on(1);
+      went_on = true;
+    });
+  });
+  EXPECT_FALSE(went_on);
+}
+
+TEST(resume_on, a_core_that_is_not_there_aborts_with_advice) {
+  EXPECT_DEATH(run_free_on(2, []() -> task<> { co_await resume_on(2); }),
+               "resume_on core 2 of 2(.|\n)*this_core::count");
+}
+
+TEST(resume_anywhere, lets_other_cores_take_the_task_again) {
+  run_free_on(2, []() -> task<> {
+    co_await resume_on(0);
+    co_await resume_anywhere();
+    all_cores cores(2);
+    while (!cores.reached()) {
+      co_await with_scope(
+          [&](scope& s) -> task<> { co_await work_until_all_cores_help(s, cores); });
+    }
+  });
+}
+
+}  // namespace
+}  // namespace corespun
