@@ -15,9 +15,11 @@
 #include <corespun/runtime/as_result.hpp>
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/event.hpp>
+#include <corespun/runtime/mutex.hpp>
 #include <corespun/runtime/offload.hpp>
 #include <corespun/runtime/runtime.hpp>
 #include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/semaphore.hpp>
 #include <corespun/runtime/sleep.hpp>
 #include <corespun/runtime/task.hpp>
 #include <corespun/runtime/this_core.hpp>
