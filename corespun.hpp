@@ -13,10 +13,12 @@
 #include <corespun/net/serve.hpp>
 #include <corespun/net/stream.hpp>
 #include <corespun/runtime/as_result.hpp>
+#include <corespun/runtime/channel.hpp>
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/event.hpp>
 #include <corespun/runtime/mutex.hpp>
 #include <corespun/runtime/offload.hpp>
+#include <corespun/runtime/oneshot.hpp>
 #include <corespun/runtime/runtime.hpp>
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/semaphore.hpp>
