@@ -21,6 +21,7 @@
 #include <corespun/runtime/oneshot.hpp>
 #include <corespun/runtime/runtime.hpp>
 #include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/select.hpp>
 #include <corespun/runtime/semaphore.hpp>
 #include <corespun/runtime/sleep.hpp>
 #include <corespun/runtime/task.hpp>

@@ -30,6 +30,8 @@ class [[nodiscard]] sleep_awaiter : private timer {
   }
   void await_resume() const noexcept {}
 
+  [[nodiscard]] clock::time_point until() const noexcept { return until_; }
+
  private:
   void give_up() noexcept {
     sleeper_->home().timers().cancel(*this);

@@ -42,6 +42,10 @@ class waiter {
   waiter& operator=(waiter&&) = delete;
 
   [[nodiscard]] spin_lock* guard() const noexcept;
+  /// The next one of the same await; nullptr: it was the last.
+  [[nodiscard]] waiter* also() const noexcept { return also_; }
+  /// For select: all that it does before it is served is to stand in a list.
+  static constexpr bool can_be_one_of_several = true;
 
   // --- under the lock ---
 
@@ -58,6 +62,7 @@ class waiter {
 
  protected:
   ~waiter() = default;
+  [[nodiscard]] awaiting& of() const noexcept { return *of_; }
 
   wait_list* list_;
 
@@ -67,7 +72,7 @@ class waiter {
   friend wait_list;
 
   awaiting* of_ = nullptr;
-  waiter* also_ = nullptr;  // the next one of the same await
+  waiter* also_ = nullptr;
   waiter* prev_ = nullptr;
   waiter* next_ = nullptr;
 };
@@ -146,6 +151,7 @@ class awaiting {
     return true;
   }
 
+  [[nodiscard]] root& task() const noexcept { return *task_; }
   /// By the one who claimed it, outside of all locks.
   virtual void wake() noexcept { task_->complete_from_any_thread(); }
 

@@ -1,0 +1,348 @@
+// select: exactly one of several takes effect, whoever decides it and from wherever.
+
+#include <corespun/runtime/as_result.hpp>
+#include <corespun/runtime/channel.hpp>
+#include <corespun/runtime/event.hpp>
+#include <corespun/runtime/mutex.hpp>
+#include <corespun/runtime/oneshot.hpp>
+#include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/select.hpp>
+#include <corespun/runtime/semaphore.hpp>
+#include <corespun/runtime/this_core.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "tests/support/run.hpp"
+#include "tests/support/tasks.hpp"
+#include "tests/support/virtual_time.hpp"
+
+namespace corespun {
+namespace {
+
+using namespace std::chrono_literals;
+using test::run;
+using test::run_on;
+
+TEST(select, takes_what_is_there_and_nothing_else) {
+  run([]() -> task<> {
+    channel<int> numbers(1);
+    channel<char> letters(1);
+    for (int round = 0; round < 100; ++round) {
+      (void)co_await letters.send('x');
+      auto first = co_await select(numbers.recv(), letters.recv(), sleep_for(1h));
+      EXPECT_EQ(first.index(), 1u);
+      EXPECT_EQ(std::get<1>(first), 'x');
+      (void)co_await numbers.send(1);
+      first = co_await select(numbers.recv(), letters.recv(), sleep_for(1h));
+      EXPECT_EQ(first.index(), 0u);
+      EXPECT_EQ(std::get<0>(first), 1);
+    }
+  });
+}
+
+TEST(select, waits_for_the_first_and_leaves_the_others) {
+  for (std::size_t winner = 0; winner < 3; ++winner) {
+    run([&](scope& s) -> task<> {
+      std::unique_ptr<channel<int>> ch[3];
+      for (auto& c : ch) c = std::make_unique<channel<int>>(1u);
+      auto t = s.spawn([&]() -> task<> {
+        const auto first = co_await select(ch[0]->recv(), ch[1]->recv(), ch[2]->recv());
+        EXPECT_EQ(first.index(), winner);
+      });
+      co_await test::let_others_run();
+      EXPECT_TRUE(ch[winner]->try_send(1));
+      for (auto& c : ch) EXPECT_TRUE(c->try_send(2)) << "nobody waits any more";
+      for (auto& c : ch) EXPECT_EQ(c->try_recv(), 2);
+      (void)co_await t.join();
+      for (auto& c : ch) c.reset();  // aborts if it is still in a list
+    });
+  }
+}
+
+TEST(select, decides_by_chance_where_several_are_possible) {
+  run([]() -> task<> {
+    channel<int> a(1);
+    channel<int> b(1);
+    event open;
+    open.open();
+    int chosen[3] = {};
+    for (int i = 0; i < 3000; ++i) {
+      (void)a.try_send(1);
+      (void)b.try_send(1);
+      const auto first = co_await select(a.recv(), b.recv(), open.wait());
+      ++chosen[first.index()];
+    }
+    for (const int n : chosen) EXPECT_GT(n, 500);
+  });
+}
+
+TEST(select, a_send_that_is_not_chosen_leaves_the_item_with_its_sender) {
+  run([](scope& s) -> task<> {
+    channel<std::unique_ptr<int>> out(0);
+    channel<int> in(1);
+    auto item = std::make_unique<int>(7);
+    (void)co_await in.send(1);
+    auto first = co_await select(out.send_from(item), in.recv());
+    EXPECT_EQ(first.index(), 1u);
+    EXPECT_TRUE(item);
+    auto t = s.spawn([&]() -> task<> {
+      const auto got = co_await out.recv();
+      EXPECT_EQ(**got, 7);
+    });
+    first = co_await select(out.send_from(item), in.recv());
+    EXPECT_EQ(first.index(), 0u);
+    EXPECT_FALSE(item);
+    (void)co_await t.join();
+  });
+}
+
+TEST(select, tells_that_a_channel_is_closed) {
+  run([](scope& s) -> task<> {
+    channel<int> ch(1);
+    channel<int> other(1);
+    auto t = s.spawn([&]() -> task<> {
+      const auto first = co_await select(other.recv(), ch.recv());
+      EXPECT_EQ(first.index(), 1u);
+      EXPECT_EQ(std::get<1>(first).error(), errc::closed);
+    });
+    co_await test::let_others_run();
+    ch.close();
+    (void)co_await t.join();
+  });
+}
+
+TEST(select, ends_by_its_timer_at_that_time) {
+  test::virtual_time time;
+  time.run([&]() -> task<> {
+    channel<int> ch(1);
+    event never;
+    const auto first = co_await select(sleep_for(3s), ch.recv(), sleep_for(1s), never.wait());
+    EXPECT_EQ(first.index(), 2u);
+    EXPECT_EQ(time.elapsed(), 1s);
+    EXPECT_TRUE(ch.try_send(1));
+    EXPECT_EQ(ch.try_recv(), 1) << "nobody waits any more";
+    const auto past = co_await select(never.wait(), sleep_for(0s));
+    EXPECT_EQ(past.index(), 1u);
+  });
+}
+
+TEST(select, takes_its_timers_out_when_another_wins) {
+  test::virtual_time time;
+  time.run([&](scope& s) -> task<> {
+    event e;
+    auto t = s.spawn([&]() -> task<> {
+      for (int i = 0; i < 3; ++i) {
+        const auto first = co_await select(sleep_for(1h), e.wait(), sleep_for(2h));
+        EXPECT_EQ(first.index(), 1u);
+      }
+      co_await sleep_for(3h);  // where the timers were
+    });
+    co_await test::let_others_run();
+    e.open();
+    (void)co_await t.join();
+    EXPECT_EQ(time.elapsed(), 3h);
+  });
+}
+
+TEST(select, both_ends_of_a_rendezvous_may_be_alternatives_of_the_same) {
+  run([](scope& s) -> task<> {
+    channel<int> ch(0);
+    int sent = 0;
+    int received = 0;
+    auto meet = [&](int i) -> task<> {
+      const auto first = co_await select(ch.send(i), ch.recv());
+      if (first.index() == 0) {
+        ++sent;
+      } else {
+        ++received;
+        EXPECT_NE(std::get<1>(first), i) << "nobody meets himself";
+      }
+    };
+    task_handle<void> t[] = {s.spawn(meet, 0), s.spawn(meet, 1), s.spawn(meet, 2),
+                             s.spawn(meet, 3)};
+    for (auto& each : t) (void)co_await each.join();
+    EXPECT_EQ(sent, 2);
+    EXPECT_EQ(received, 2);
+  });
+}
+
+TEST(select, that_is_cancelled_leaves_all_lists) {
+  run([](scope& s) -> task<> {
+    channel<int> ch(1);
+    channel<int> full(0);
+    mutex m;
+    auto held = co_await m.lock();
+    event never;
+    auto waits = [&]() -> task<> {
+      const auto first =
+          co_await select(ch.recv(), full.send(1), m.lock(), never.wait(), sleep_for(1h));
+      ADD_FAILURE() << first.index();
+    };
+    for (std::size_t cancelled = 0; cancelled < 3; ++cancelled) {  // first, middle, last
+      std::vector<task_handle<void>> t;
+      for (int i = 0; i < 3; ++i) {
+        t.push_back(s.spawn(waits));
+        co_await test::let_others_run();
+      }
+      t[cancelled].cancel();
+      (void)co_await t[cancelled].join();
+      for (auto& each : t) each.cancel();
+      for (std::size_t i = 0; i < 3; ++i) {
+        if (i != cancelled) (void)co_await t[i].join();
+      }
+      EXPECT_TRUE(ch.try_send(1));
+      EXPECT_EQ(ch.try_recv(), 1);
+      EXPECT_FALSE(full.try_recv());
+    }
+    held.unlock();
+    EXPECT_TRUE(m.try_lock());
+  });
+}
+
+TEST(select, in_a_cancelled_task_takes_nothing) {
+  run([](scope& s) -> task<> {
+    channel<int> ch(1);
+    (void)co_await ch.send(1);
+    auto t = s.spawn([&]() -> task<> {
+      (void)co_await as_result(test::forever());
+      (void)co_await select(ch.recv(), sleep_for(0s));
+      ADD_FAILURE() << "went on";
+    });
+    co_await test::let_others_run();
+    t.cancel();
+    (void)co_await t.join();
+    EXPECT_EQ(ch.try_recv(), 1);
+  });
+}
+
+TEST(select, decided_before_the_cancel_is_delivered) {
+  run([](scope& s) -> task<> {
+    channel<int> a(1);
+    channel<int> b(1);
+    int got = 0;
+    auto t = s.spawn([&]() -> task<> {
+      const auto first = co_await select(a.recv(), b.recv(), sleep_for(1h));
+      EXPECT_EQ(first.index(), 1u);
+      got = *std::get<1>(first);
+    });
+    co_await test::let_others_run();
+    EXPECT_TRUE(b.try_send(5));
+    t.cancel();
+    (void)co_await t.join();
+    EXPECT_EQ(got, 5);
+  });
+}
+
+// It stands first, but is decided already: it blocks the others only until its task runs.
+TEST(select, does_not_hold_up_those_behind_it_when_another_has_won) {
+  run([](scope& s) -> task<> {
+    semaphore permits(1);
+    event e;
+    bool passed = false;
+    auto first = s.spawn([&]() -> task<> {
+      const auto won = co_await select(permits.acquire(2), e.wait());
+      EXPECT_EQ(won.index(), 1u);
+    });
+    co_await test::let_others_run();
+    auto second = s.spawn([&]() -> task<> {
+      co_await permits.acquire(1);
+      passed = true;
+    });
+    co_await test::let_others_run();
+    EXPECT_FALSE(passed);
+    e.open();
+    (void)co_await first.join();
+    (void)co_await second.join();
+    EXPECT_TRUE(passed);
+  });
+}
+
+// Both ends of three channels select; rings and rendezvous, timers in between, on all cores.
+TEST(select, loses_nothing_between_many_cores) {
+  for (const unsigned cores : {1u, 2u, 4u}) {
+    for (const std::size_t capacity : {0u, 1u, 8u}) {
+      constexpr int producers = 4;
+      constexpr int each = 800;
+      std::vector<std::atomic<int>> seen(producers * each);
+      run_on(cores, [&]() -> task<> {
+        channel<int> a(capacity);
+        channel<int> b(capacity);
+        channel<int> c(capacity);
+        std::atomic<int> left{producers * each};
+        event done;
+        auto produce = [&](int me) -> task<> {
+          for (int i = 0; i < each;) {
+            int item = me * each + i;
+            const auto sent = co_await select(a.send_from(item), b.send_from(item), sleep_for(50us),
+                                              c.send_from(item));
+            if (sent.index() != 2) ++i;
+          }
+        };
+        auto consume = [&](int me) -> task<> {
+          while (true) {
+            int item = -1;
+            if (me % 2 == 0) {
+              auto got = co_await select(a.recv(), done.wait(), b.recv(), c.recv());
+              if (got.index() == 1) break;
+              if (got.index() == 0) item = *std::get<0>(got);
+              if (got.index() == 2) item = *std::get<2>(got);
+              if (got.index() == 3) item = *std::get<3>(got);
+            } else {
+              auto got =
+                  co_await select(c.recv(), sleep_for(100us), b.recv(), done.wait(), a.recv());
+              if (got.index() == 1) continue;
+              if (got.index() == 3) break;
+              if (got.index() == 0) item = *std::get<0>(got);
+              if (got.index() == 2) item = *std::get<2>(got);
+              if (got.index() == 4) item = *std::get<4>(got);
+            }
+            EXPECT_EQ(seen[static_cast<std::size_t>(item)]++, 0) << "twice";
+            if (--left == 0) done.open();
+          }
+        };
+        co_await with_scope([&](scope& s) -> task<> {
+          for (unsigned i = 0; i < producers; ++i)
+            (void)s.spawn_on(i % cores, produce, static_cast<int>(i));
+          for (unsigned i = 0; i < 4; ++i)
+            (void)s.spawn_on((i + 1) % cores, consume, static_cast<int>(i));
+          co_return;
+        });
+        EXPECT_FALSE(a.try_recv() || b.try_recv() || c.try_recv());
+      });
+      for (const auto& n : seen) EXPECT_EQ(n, 1);
+    }
+  }
+}
+
+// Whoever is first of three: a timer, an unlock on another core, a cancel. The mutex is not lost.
+TEST(select, loses_no_lock_between_its_timer_and_a_cancel_and_an_unlock) {
+  run_on(2, []() -> task<> {
+    for (int round = 0; round < 500; ++round) {
+      mutex m;
+      event never;
+      std::atomic<bool> waits{false};
+      co_await with_scope([&](scope& s) -> task<> {
+        auto held = co_await m.lock();
+        auto t = s.spawn_on(1, [&]() -> task<> {
+          waits = true;
+          (void)co_await select(never.wait(), m.lock(), sleep_for(std::chrono::microseconds(60)));
+        });
+        while (!waits) co_await yield();
+        for (int i = 0; i < round % 50; ++i) co_await yield();
+        if (round % 4 == 0) t.cancel();
+        held.unlock();
+        if (round % 4 == 1) t.cancel();
+        (void)co_await t.join();
+      });
+      EXPECT_TRUE(m.try_lock());
+    }
+  });
+}
+
+}  // namespace
+}  // namespace corespun
