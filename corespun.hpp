@@ -13,9 +13,13 @@
 #include <corespun/net/serve.hpp>
 #include <corespun/net/stream.hpp>
 #include <corespun/runtime/as_result.hpp>
+#include <corespun/runtime/barrier.hpp>
+#include <corespun/runtime/broadcast.hpp>
 #include <corespun/runtime/channel.hpp>
+#include <corespun/runtime/condition.hpp>
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/event.hpp>
+#include <corespun/runtime/latch.hpp>
 #include <corespun/runtime/mutex.hpp>
 #include <corespun/runtime/offload.hpp>
 #include <corespun/runtime/oneshot.hpp>
@@ -23,9 +27,11 @@
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/select.hpp>
 #include <corespun/runtime/semaphore.hpp>
+#include <corespun/runtime/shared_mutex.hpp>
 #include <corespun/runtime/sleep.hpp>
 #include <corespun/runtime/task.hpp>
 #include <corespun/runtime/this_core.hpp>
+#include <corespun/runtime/watch.hpp>
 #include <corespun/runtime/when.hpp>
 
 #include <cstdio>

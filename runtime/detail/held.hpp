@@ -18,6 +18,8 @@ class [[nodiscard]] held {
   }
   ~held() { unlock(); }
 
+  /// What it holds; nullptr: nothing.
+  [[nodiscard]] M* locked() const noexcept { return mutex_; }
   [[nodiscard]] explicit operator bool() const noexcept { return mutex_ != nullptr; }
 
   /// Before the end of the block. Does nothing if it holds nothing.

@@ -186,10 +186,13 @@ class awaiting {
 template <typename Op>
 class first_come : public waiter {
  public:
+  /// Op may say no: it takes nothing away from those in the list.
+  static constexpr bool in_turn = true;
+
   explicit first_come(wait_list& list) noexcept : waiter(&list) {}
   [[nodiscard]] bool try_now(granted& g) noexcept override {
     Op& op = static_cast<Op&>(*this);
-    if (!list_->empty() || !op.possible()) return false;
+    if ((Op::in_turn && !list_->empty()) || !op.possible()) return false;
     op.take(g);
     return true;
   }
@@ -215,6 +218,14 @@ class [[nodiscard]] wait : private awaiting {
     return true;
   }
   decltype(auto) await_resume() { return op_.result(); }
+
+  /// The same for a task that has waited for something else and goes on to wait for this. From here
+  /// on no cancel reaches it. Any thread.
+  void follow(root& task) noexcept {
+    task_ = &task;
+    add(op_);
+    if (settle(true)) task.complete_from_any_thread();
+  }
 
   /// For select, which waits for it in its own way.
   [[nodiscard]] Op&& release() && noexcept { return std::move(op_); }

@@ -5,13 +5,22 @@
 #if !CORESPUN_TEST_SANITIZED
 
 #include <corespun/runtime/as_result.hpp>
+#include <corespun/runtime/barrier.hpp>
+#include <corespun/runtime/broadcast.hpp>
+#include <corespun/runtime/channel.hpp>
+#include <corespun/runtime/condition.hpp>
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/detail/frame.hpp>
 #include <corespun/runtime/event.hpp>
 #include <corespun/runtime/offload.hpp>
+#include <corespun/runtime/oneshot.hpp>
 #include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/select.hpp>
+#include <corespun/runtime/semaphore.hpp>
+#include <corespun/runtime/shared_mutex.hpp>
 #include <corespun/runtime/sleep.hpp>
 #include <corespun/runtime/this_core.hpp>
+#include <corespun/runtime/watch.hpp>
 #include <corespun/runtime/when.hpp>
 
 #include <gtest/gtest.h>
@@ -86,6 +95,77 @@ TEST(allocations, waiting_for_an_event_and_opening_it_cost_nothing) {
                 co_return;
               };
               (void)co_await when_all(wait(), wait(), open());
+            }),
+            0u);
+}
+
+TEST(allocations, waiting_for_locks_costs_nothing) {
+  EXPECT_EQ(cost_of([]() -> task<> {
+              mutex m;
+              shared_mutex shared;
+              semaphore permits(0);
+              condition changed;
+              barrier meeting(2);
+              auto first = [&]() -> task<> {
+                auto held = co_await m.lock();
+                auto alone = co_await shared.lock();
+                co_await yield();
+                alone.unlock();
+                co_await changed.wait(held);
+                permits.release(2);
+                co_await meeting.arrive_and_wait();
+              };
+              auto second = [&]() -> task<> {
+                auto sharing = co_await shared.lock_shared();
+                auto held = co_await m.lock();
+                changed.notify_one();
+                held.unlock();
+                co_await permits.acquire(2);
+                co_await meeting.arrive_and_wait();
+              };
+              (void)co_await when_all(first(), second());
+            }),
+            0u);
+}
+
+TEST(allocations, a_channel_costs_its_buffer_and_its_waits_nothing) {
+  channel<int> numbers(2);
+  channel<int> rendezvous(0);
+  EXPECT_EQ(cost_of([&]() -> task<> {
+              oneshot<int> done;
+              auto send = [&]() -> task<> {
+                for (int i = 0; i < 20; ++i) (void)co_await numbers.send(i);
+                for (int i = 0; i < 20; ++i)
+                  (void)co_await select(rendezvous.send(i), sleep_for(1h));
+                done.send(1);
+              };
+              auto receive = [&]() -> task<> {
+                for (int i = 0; i < 40; ++i)
+                  (void)co_await select(numbers.recv(), rendezvous.recv(), sleep_for(1h));
+                (void)co_await done.recv();
+              };
+              (void)co_await when_all(send(), receive());
+            }),
+            0u);
+}
+
+TEST(allocations, broadcast_and_watch_cost_a_buffer_and_their_waits_nothing) {
+  broadcast<int> news(2, when_behind::hold);
+  watch<int> latest(0);
+  EXPECT_EQ(cost_of([&]() -> task<> {
+              auto mine = news.subscribe();
+              auto observer = latest.observe();
+              auto send = [&]() -> task<> {
+                for (int i = 0; i < 20; ++i) {
+                  (void)co_await news.send(i);
+                  latest.set(i);
+                }
+              };
+              auto receive = [&]() -> task<> {
+                (void)co_await observer.changed();
+                for (int i = 0; i < 20; ++i) (void)co_await mine.recv();
+              };
+              (void)co_await when_all(receive(), send());
             }),
             0u);
 }
