@@ -86,6 +86,18 @@ class broadcast {
     return detail::wait<sending>(*this, std::move(item));
   }
 
+  /// Without waiting; the item is moved from only when it was sent.
+  /// Errors: std::errc::operation_would_block: there is no room. errc::closed.
+  [[nodiscard]] result<> try_send(T&& item) noexcept {
+    std::optional<T> missed;
+    detail::granted g;
+    const std::lock_guard hold(lock_);
+    if (closed_) return std::unexpected(make_error_code(errc::closed));
+    if (!has_room()) return std::unexpected(make_error_code(std::errc::operation_would_block));
+    push(std::move(item), missed, g);
+    return {};
+  }
+
   /// Ends it: see above. Later calls do nothing.
   void close() noexcept {
     detail::granted g;
@@ -104,16 +116,13 @@ class broadcast {
 
   class sending final : public detail::first_come<sending> {
    public:
-    static constexpr const char* name = "broadcast";
+    static constexpr const char* name = "broadcast send";
     sending(broadcast& b, T&& item) noexcept
         : detail::first_come<sending>(b.waiting_senders_), of_(b), item_(std::move(item)) {}
-    bool possible() noexcept override {
-      return of_.closed_ || !of_.slots_.full() || of_.policy_ == when_behind::skip;
-    }
+    bool possible() noexcept override { return of_.closed_ || of_.has_room(); }
     void take(detail::granted& g) noexcept override {
       if (of_.closed_) return;
-      if (of_.slots_.full()) missed_.emplace(of_.drop_oldest());
-      of_.push(std::move(item_), g);
+      of_.push(std::move(item_), missed_, g);
       sent_ = true;
     }
     corespun::result<> result() const noexcept {
@@ -124,13 +133,13 @@ class broadcast {
    private:
     broadcast& of_;
     T item_;
-    std::optional<T> missed_;  // to make room; it ends with this, not under the lock
+    std::optional<T> missed_;  // ends with this, not under the lock
     bool sent_ = false;
   };
 
   class receiving final : public detail::first_come<receiving> {
    public:
-    static constexpr const char* name = "broadcast";
+    static constexpr const char* name = "broadcast recv";
     static constexpr bool in_turn = false;
     explicit receiving(receiver& r) noexcept
         : detail::first_come<receiving>(r.of_->waiting_receivers_), receiver_(r) {}
@@ -155,8 +164,12 @@ class broadcast {
   /// The number of the item that comes next.
   std::uint64_t end() const noexcept { return first_ + slots_.size(); }
 
-  void push(T&& item, detail::granted& g) noexcept {
+  bool has_room() const noexcept { return !slots_.full() || policy_ == when_behind::skip; }
+
+  /// `missed`: what had to go for it.
+  void push(T&& item, std::optional<T>& missed, detail::granted& g) noexcept {
     if (receivers_ == 0) return;
+    if (slots_.full()) missed.emplace(drop_oldest());
     slots_.push(slot(std::move(item), receivers_));
     waiting_receivers_.grant(g);
   }

@@ -34,7 +34,7 @@ class channel {
 
   class receiver final : public detail::waiter {
    public:
-    static constexpr const char* name = "recv";
+    static constexpr const char* name = "channel recv";
     explicit receiver(channel& c) noexcept : waiter(&c.receivers_), channel_(c) {}
     bool try_now(detail::granted& g) noexcept override { return channel_.get(item, g); }
     corespun::result<T> result() {
@@ -67,7 +67,7 @@ class channel {
   template <typename From>
   class sender_of final : public sender {
    public:
-    static constexpr const char* name = "send";
+    static constexpr const char* name = "channel send";
     sender_of(channel& c, From&& item) noexcept : sender(c), item_(std::forward<From>(item)) {}
     T& item() noexcept override { return item_; }
     corespun::result<> result() const noexcept {

@@ -58,37 +58,35 @@ class select_awaiting : public awaiting {
  public:
   /// Only the core where the timers were armed can take them out. It wakes the task then.
   void wake() noexcept override {
-    if (!is_timer(first_)) {
+    if (timers_at_ == nullptr) {
       awaiting::wake();
-    } else if (core::current() == home_) {
+    } else if (timers_at_ == core::current()) {
       wake_at_home();
     } else {
-      home_->post(won_elsewhere_.to<&select_awaiting::wake_at_home>(*this));
+      timers_at_->post(won_elsewhere_.to<&select_awaiting::wake_at_home>(*this));
     }
   }
 
  protected:
-  [[nodiscard]] bool begin(root& task, std::coroutine_handle<> leaf) noexcept {
+  [[nodiscard]] bool begin(root& task, std::coroutine_handle<> leaf, bool timed) noexcept {
     task_ = &task;
-    home_ = &task.home();
     if (may_go_on(task) && settle(false)) return false;
+    if (timed) timers_at_ = &task.home();
     suspend(task, leaf, kind);
     return true;
   }
 
  private:
-  // They have no lock and so stand first.
-  [[nodiscard]] static bool is_timer(const waiter* w) noexcept {
-    return w != nullptr && w->guard() == nullptr;
-  }
   void wake_at_home() noexcept {
     granted nobody;
-    for (waiter* w = first_; is_timer(w); w = w->also()) w->leave(nobody);
+    for (waiter* w = first_; w != nullptr; w = w->also()) {
+      if (w->guard() == nullptr) w->leave(nobody);
+    }
     task_->complete();
   }
 
   static constexpr wait_kind kind{"select", &awaiting::cancel};
-  core* home_ = nullptr;  // where it began to wait
+  core* timers_at_ = nullptr;  // nullptr: there are none
   member_mail<select_awaiting> won_elsewhere_;
 };
 
@@ -105,7 +103,7 @@ class [[nodiscard]] select_awaiter : private select_awaiting {
   template <typename Promise>
   [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) noexcept {
     std::apply([this](Op&... op) { (add(op), ...); }, ops_);
-    return begin(*self.promise().owner, self);
+    return begin(*self.promise().owner, self, (std::is_same_v<Op, select_timer> || ...));
   }
   value await_resume() {
     leave_lists();

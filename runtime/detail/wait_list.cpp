@@ -81,43 +81,41 @@ void wait_list::destroyed_too_early() const noexcept {
 
 // --- the await ---
 
-/// All locks of an await, each once. A neighbour in the chain may have the same.
+/// All locks of an await, each once, in the order of their addresses.
 class awaiting::all_locked {
  public:
-  explicit all_locked(waiter* first) noexcept : first_(first) {
-    for (waiter* w = first_; w != nullptr; w = past(w)) {
-      if (w->guard() != nullptr) w->guard()->lock();
-    }
+  explicit all_locked(const waiter* first) noexcept : first_(first) {
+    for (spin_lock* l = after(nullptr); l != nullptr; l = after(l)) l->lock();
   }
   all_locked(const all_locked&) = delete;
   all_locked& operator=(const all_locked&) = delete;
   // With the last lock the await may go, not before: its task has to leave that list, too.
   ~all_locked() {
-    for (waiter* w = first_; w != nullptr;) {
-      spin_lock* const held = w->guard();
-      w = past(w);
-      if (held != nullptr) held->unlock();
+    for (spin_lock* l = after(nullptr); l != nullptr;) {
+      spin_lock* const next = after(l);
+      std::exchange(l, next)->unlock();
     }
   }
 
  private:
-  static waiter* past(waiter* w) noexcept {
-    const spin_lock* const same = w->guard();
-    do {
-      w = w->also_;
-    } while (w != nullptr && same != nullptr && w->guard() == same);
-    return w;
+  spin_lock* after(const spin_lock* last) const noexcept {
+    constexpr std::less<const spin_lock*> before;
+    spin_lock* next = nullptr;
+    for (const waiter* w = first_; w != nullptr; w = w->also_) {
+      spin_lock* const l = w->guard();
+      if (before(last, l) && (next == nullptr || before(l, next))) next = l;
+    }
+    return next;
   }
 
-  waiter* first_;
+  const waiter* first_;
 };
 
 void awaiting::add(waiter& w) noexcept {
   w.of_ = this;
-  waiter** at = &first_;
-  while (*at != nullptr && std::less<>()((*at)->guard(), w.guard())) at = &(*at)->also_;
-  w.also_ = *at;
-  *at = &w;
+  waiter** end = &first_;
+  while (*end != nullptr) end = &(*end)->also_;
+  *end = &w;
 }
 
 bool awaiting::settle(bool stay) noexcept {
@@ -150,12 +148,8 @@ void awaiting::leave_lists() noexcept {
   if (!entered_) return;
   granted g;
   const all_locked hold(first_);
-  leave_lists(g);
-}
-
-void awaiting::leave_lists(granted& g) noexcept {
   for (waiter* w = first_; w != nullptr; w = w->also_) {
-    if (w != decided_.load(std::memory_order_relaxed)) w->leave(g);
+    if (w != decided_.load(std::memory_order_relaxed) && w->guard() != nullptr) w->leave(g);
   }
 }
 
@@ -165,7 +159,7 @@ void awaiting::cancel(root& task, void* self) noexcept {
     granted g;
     const all_locked hold(a.first_);
     if (!a.claim(*given_up)) return;  // its wake is on the way
-    a.leave_lists(g);
+    for (waiter* w = a.first_; w != nullptr; w = w->also_) w->leave(g);
   }
   task.stop();
 }

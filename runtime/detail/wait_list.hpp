@@ -168,18 +168,17 @@ class awaiting {
   /// True: one of them was served. False: none; with `stay` all are in their lists.
   [[nodiscard]] bool settle(bool stay) noexcept;
   void suspend(root& task, std::coroutine_handle<> leaf, const wait_kind& kind) noexcept;
-  /// The task goes on: out of the lists of those that were not served.
+  /// The task goes on: out of the lists of those that were not served. Timers have left before.
   void leave_lists() noexcept;
   static void cancel(root& task, void* self) noexcept;
 
   root* task_ = nullptr;
-  waiter* first_ = nullptr;  // by address of the lock
+  waiter* first_ = nullptr;
   std::atomic<waiter*> decided_{nullptr};  // the one that was served, or the mark of a cancel
   bool entered_ = false;
 
  private:
   class all_locked;
-  void leave_lists(granted& g) noexcept;
 };
 
 /// The usual waiter: first come, first served. Op is final and has possible() and take().

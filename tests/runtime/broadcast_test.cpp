@@ -97,6 +97,20 @@ TEST(broadcast, that_holds_waits_for_the_slowest) {
   });
 }
 
+TEST(broadcast, trying_to_send_does_not_wait) {
+  broadcast<int> b(1, when_behind::hold);
+  EXPECT_TRUE(b.try_send(1)) << "nobody listens";
+  auto rx = b.subscribe();
+  EXPECT_TRUE(b.try_send(2));
+  EXPECT_EQ(b.try_send(3).error(), std::errc::operation_would_block);
+  b.close();
+  EXPECT_EQ(b.try_send(4).error(), errc::closed);
+
+  broadcast<int> skipping(1, when_behind::skip);
+  auto slow = skipping.subscribe();
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(skipping.try_send(int{i}));
+}
+
 TEST(broadcast, that_was_closed_drains_first) {
   run([](scope& s) -> task<> {
     broadcast<int> b(1, when_behind::hold);

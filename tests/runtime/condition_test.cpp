@@ -165,6 +165,32 @@ TEST(condition, may_be_waited_for_under_a_deadline) {
   });
 }
 
+TEST(condition, misses_no_notify_from_the_moment_it_unlocks) {
+  run_on(2, []() -> task<> {
+    for (int round = 0; round < 500; ++round) {
+      mutex m;
+      condition c;
+      std::atomic<bool> locked{false};
+      co_await with_scope([&](scope& s) -> task<> {
+        auto t = s.spawn_on(1, [&]() -> task<> {
+          auto held = co_await m.lock();
+          locked = true;
+          co_await c.wait(held);
+        });
+        while (!locked) co_await yield();
+        mutex::guard held;
+        while (!held) {
+          held = m.try_lock();
+          if (!held) co_await yield();
+        }
+        c.notify_one();
+        held.unlock();
+        (void)co_await t.join();
+      });
+    }
+  });
+}
+
 TEST(condition, makes_a_queue_between_tasks_of_many_cores) {
   constexpr unsigned cores = 4;
   constexpr int producers = 4;

@@ -149,6 +149,36 @@ TEST(select, takes_its_timers_out_when_another_wins) {
   });
 }
 
+// Another thread has won and its mail is on the way when the timer comes.
+TEST(select, its_timer_comes_too_late_when_another_has_won) {
+  test::virtual_time time;
+  time.run([&](scope& s) -> task<> {
+    event e;
+    auto t = s.spawn([&]() -> task<> {
+      const auto first = co_await select(sleep_for(1ms), e.wait());
+      EXPECT_EQ(first.index(), 1u);
+    });
+    co_await test::let_others_run();
+    struct open_late : detail::mail {
+      test::virtual_time* time;
+      event* e;
+    } opening;
+    opening.time = &time;
+    opening.e = &e;
+    // After the core has taken its mail and before it looks at its timers.
+    opening.deliver = [](detail::mail& m) noexcept {
+      auto& self = static_cast<open_late&>(m);
+      detail::core* const here = detail::core::current();
+      self.time->pass(2ms);
+      detail::core::stand_in(nullptr);
+      self.e->open();
+      detail::core::stand_in(here);
+    };
+    detail::core::current()->post(opening);
+    (void)co_await t.join();
+  });
+}
+
 TEST(select, both_ends_of_a_rendezvous_may_be_alternatives_of_the_same) {
   run([](scope& s) -> task<> {
     channel<int> ch(0);
