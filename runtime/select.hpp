@@ -39,7 +39,7 @@ class select_timer final : public waiter, private timer {
   void enter() noexcept override {
     fire = [](timer& t) noexcept {
       auto& self = static_cast<select_timer&>(t);
-      if (self.of().claim(self)) self.of().wake();
+      if (self.of().claim(&self)) self.of().wake();
     };
     of().task().home().timers().arm(*this, until_);
   }

@@ -59,7 +59,7 @@ waiter* wait_list::claim_first() noexcept {
   while (first_ != nullptr) {
     waiter& w = *first_;
     remove(w);
-    if (w.of_->claim(w)) return &w;
+    if (w.of_->claim(&w)) return &w;
   }
   return nullptr;
 }
@@ -68,7 +68,7 @@ void wait_list::grant_some(granted& g) noexcept {
   while (first_ != nullptr && first_->possible()) {
     waiter& w = *first_;
     remove(w);
-    if (!w.of_->claim(w)) continue;
+    if (!w.of_->claim(&w)) continue;
     w.take(g);
     g.add(w);
   }
@@ -158,7 +158,7 @@ void awaiting::cancel(root& task, void* self) noexcept {
   {
     granted g;
     const all_locked hold(a.first_);
-    if (!a.claim(*given_up)) return;  // its wake is on the way
+    if (!a.claim(given_up)) return;  // its wake is on the way
     for (waiter* w = a.first_; w != nullptr; w = w->also_) w->leave(g);
   }
   task.stop();

@@ -142,12 +142,12 @@ class awaiting {
   awaiting& operator=(const awaiting&) = delete;
 
   /// Under the lock of w's list; true for one only.
-  [[nodiscard]] bool claim(waiter& w) noexcept {
+  [[nodiscard]] bool claim(waiter* w) noexcept {
     waiter* nobody = nullptr;
     if (first_->also_ != nullptr)
-      return decided_.compare_exchange_strong(nobody, &w, std::memory_order_relaxed);
+      return decided_.compare_exchange_strong(nobody, w, std::memory_order_relaxed);
     if (decided_.load(std::memory_order_relaxed) != nullptr) return false;  // one lock guards it
-    decided_.store(&w, std::memory_order_relaxed);
+    decided_.store(w, std::memory_order_relaxed);
     return true;
   }
 

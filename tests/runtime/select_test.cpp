@@ -268,6 +268,23 @@ TEST(select, decided_before_the_cancel_is_delivered) {
   });
 }
 
+TEST(select, is_passed_over_where_it_still_stands_when_another_has_won) {
+  run([](scope& s) -> task<> {
+    mutex m;
+    event e;
+    auto held = co_await m.lock();
+    auto t = s.spawn([&]() -> task<> {
+      const auto won = co_await select(m.lock(), e.wait());
+      EXPECT_EQ(won.index(), 1u);
+    });
+    co_await test::let_others_run();
+    e.open();
+    held.unlock();
+    EXPECT_TRUE(m.try_lock());
+    (void)co_await t.join();
+  });
+}
+
 // It stands first, but is decided already: it blocks the others only until its task runs.
 TEST(select, does_not_hold_up_those_behind_it_when_another_has_won) {
   run([](scope& s) -> task<> {
@@ -289,6 +306,33 @@ TEST(select, does_not_hold_up_those_behind_it_when_another_has_won) {
     (void)co_await first.join();
     (void)co_await second.join();
     EXPECT_TRUE(passed);
+  });
+}
+
+// Else two cores could each wait for a lock that the other has.
+TEST(select, of_the_same_in_another_order_does_not_lock_up) {
+  run_on(2, []() -> task<> {
+    channel<int> a(1);
+    channel<int> b(1);
+    event open;
+    open.open();
+    auto forth = [&]() -> task<> {
+      for (int i = 0; i < 20'000; ++i) {
+        const auto first = co_await select(a.recv(), b.recv(), open.wait());
+        EXPECT_EQ(first.index(), 2u);
+      }
+    };
+    auto back = [&]() -> task<> {
+      for (int i = 0; i < 20'000; ++i) {
+        const auto first = co_await select(open.wait(), b.recv(), a.recv());
+        EXPECT_EQ(first.index(), 0u);
+      }
+    };
+    co_await with_scope([&](scope& s) -> task<> {
+      (void)s.spawn_on(0, forth);
+      (void)s.spawn_on(1, back);
+      co_return;
+    });
   });
 }
 
