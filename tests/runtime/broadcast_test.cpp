@@ -94,6 +94,10 @@ TEST(broadcast, that_holds_waits_for_the_slowest) {
     }
     EXPECT_EQ(slow.missed(), 0u);
     (void)co_await t.join();
+    for (int i = 5; i < 9; ++i) {
+      EXPECT_TRUE(b.try_send(int{i}));
+      (void)co_await slow.recv();
+    }
   });
 }
 
