@@ -40,6 +40,11 @@ if(CORESPUN_PERF)
     target_link_libraries(perf_floor_${name} PRIVATE PkgConfig::LIBURING Threads::Threads)
   endforeach()
 
+  file(GLOB sources CONFIGURE_DEPENDS perf/forkjoin/*.cpp perf/forkjoin/*.c)
+  corespun_program(perf/forkjoin ${sources})
+  set_source_files_properties(perf/forkjoin/matmul.c PROPERTIES COMPILE_OPTIONS -O3)
+  target_link_libraries(perf_forkjoin PRIVATE corespun::corespun)
+
   file(GLOB sources CONFIGURE_DEPENDS perf/micro/*.cpp)
   if(sources)
     find_package(benchmark REQUIRED)
