@@ -1,4 +1,5 @@
-"""What the bench scripts share: servers, the load generator, the machine, tables and raw results."""
+"""What the bench scripts share: servers, the load generator, programs that print figures, the
+machine, tables and raw results."""
 
 import argparse
 import datetime
@@ -7,13 +8,17 @@ import os
 import pathlib
 import platform
 import re
+import resource
 import select
 import signal
+import statistics
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = ROOT / "perf" / "out"
+PEERS = ROOT / "build" / "peers"
 
 
 def fail(what, why, now):
@@ -25,6 +30,12 @@ def parser(description):
     result = argparse.ArgumentParser(description=description)
     result.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release",
                         help="folder of the build to measure (build/release)")
+    return result
+
+
+def load_parser(description):
+    """The same with the options of all scripts that use the load generator."""
+    result = parser(description)
     result.add_argument("--size", type=int, default=64, help="bytes of a message (64)")
     result.add_argument("--pipeline", type=int, default=1, help="messages under way on each (1)")
     return result
@@ -36,6 +47,90 @@ def program(build, path):
     if not found.is_file():
         fail(f"there is no {found}", "it has not been built", "./dev build release")
     return found
+
+
+def words(text):
+    return text.split(",")
+
+
+def numbers(text):
+    return [int(word) for word in words(text)]
+
+
+def peers(programs):
+    """Those of the programs, {name: (file, package)}, that have been built into build/peers; names
+    the others on stderr."""
+    built = {}
+    for name, (file, package) in programs.items():
+        if (PEERS / file).is_file():
+            built[name] = PEERS / file
+        else:
+            print(f"{name} is skipped: it needs {package}; ./dev bench --install-peers installs "
+                  "and builds it", file=sys.stderr)
+    return built
+
+
+class Disturbance:
+    """Notices when others used the CPUs: figures() measures, report() tells."""
+
+    runs = disturbed = 0
+
+    @staticmethod
+    def _busy_by_others():
+        with open("/proc/stat", encoding="utf-8") as stat:
+            user, nice, system = map(int, stat.readline().split()[1:4])
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        ticks = os.sysconf("SC_CLK_TCK")
+        return (user + nice + system) / ticks - children.ru_utime - children.ru_stime
+
+    @classmethod
+    def watch(cls, run):
+        start, busy = time.monotonic(), cls._busy_by_others()
+        result = run()
+        others = cls._busy_by_others() - busy
+        cls.runs += 1
+        cls.disturbed += others > 0.05 + 0.1 * (time.monotonic() - start)
+        return result
+
+    @classmethod
+    def report(cls):
+        if cls.disturbed:
+            print(f"\n{cls.disturbed} of {cls.runs} runs were disturbed: other processes used more "
+                  "than 10 % of a CPU meanwhile")
+
+
+def figures(command, cores):
+    """Runs a program that prints its figures as JSON, on the first CPUs only; returns its output."""
+    command = [str(word) for word in command]
+    cpus = sorted(os.sched_getaffinity(0))[:cores]
+    done = Disturbance.watch(lambda: subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=False,
+        preexec_fn=lambda: os.sched_setaffinity(0, cpus)))
+    if done.returncode != 0:
+        fail(f"{command[0]} ended with status {done.returncode}", "see its messages above",
+             f"run it by hand: {' '.join(command)}")
+    return done.stdout
+
+
+def core_counts(wanted):
+    """Those of the wanted numbers of cores that this machine has."""
+    there = len(os.sched_getaffinity(0))
+    if missing := [cores for cores in wanted if cores > there]:
+        print(f"skipped: {missing} cores, since only {there} are here", file=sys.stderr)
+    return [cores for cores in wanted if cores <= there]
+
+
+def median(values, digits):
+    return f"{statistics.median(values):,.{digits}f}"
+
+
+def spread(values, digits):
+    return f"{min(values):,.{digits}f}–{max(values):,.{digits}f}"
+
+
+def ratios(values, base):
+    """Of runs in the same round."""
+    return [value / other for value, other in zip(values, base)]
 
 
 class Server:

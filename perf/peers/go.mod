@@ -1,0 +1,3 @@
+module corespun/peers
+
+go 1.19
