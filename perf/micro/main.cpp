@@ -1,0 +1,63 @@
+#include <corespun/runtime/runtime.hpp>
+
+#include <cstdio>
+#include <functional>
+#include <thread>
+
+#include "micro.hpp"
+
+namespace micro {
+namespace {
+
+using body = task<> (*)(benchmark::State&);
+
+struct entry {
+  const char* name;
+  body run;
+};
+
+constexpr entry all[] = {
+    {"await_child", await_child},
+    {"frame", frame},
+    {"yield", yield},
+    {"yield_1000", yield_1000},
+    {"spawn_join", spawn_join},
+    {"spawn_many", spawn_many},
+    {"when_all_one", when_all_one},
+    {"when_all_two", when_all_two},
+    {"when_all_many", when_all_many},
+    {"event", event},
+    {"event_round_trip", event_round_trip},
+    {"timer", timer},
+    {"sleep_cancel", sleep_cancel},
+};
+
+void run(benchmark::State& state, body b) {
+  corespun::runtime_options options;
+  options.cores = static_cast<unsigned>(state.range(0));
+  corespun::runtime machine(options);
+  (void)machine.run(b, std::ref(state));
+}
+
+void add() {
+  benchmark::RegisterBenchmark("parked", run, parked)->ArgName("cores")->Arg(1)->Iterations(1);
+  for (const entry& e : all) {
+    auto* added = benchmark::RegisterBenchmark(e.name, run, e.run);
+    added->ArgName("cores")->UseRealTime()->MeasureProcessCPUTime()->Arg(1);
+    if (std::thread::hardware_concurrency() > 1) added->Arg(2);
+  }
+}
+
+}  // namespace
+}  // namespace micro
+
+int main(int argc, char** argv) {
+  micro::add();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) {
+    std::fputs("  now: --help lists the options; --benchmark_filter=NAME/cores:1 chooses\n",
+               stderr);
+    return 2;
+  }
+  benchmark::RunSpecifiedBenchmarks();
+}
