@@ -40,7 +40,12 @@ fn nqueens(all: u32, taken: u32, left: u32, right: u32) -> Answer {
         let mut rows = Vec::with_capacity(open.count_ones() as usize);
         while open != 0 {
             let queen = open & open.wrapping_neg();
-            rows.push(spawn(nqueens(all, taken | queen, (left | queen) << 1, (right | queen) >> 1)));
+            rows.push(spawn(nqueens(
+                all,
+                taken | queen,
+                (left | queen) << 1,
+                (right | queen) >> 1,
+            )));
             open &= open - 1;
         }
         let mut ways = 0;
@@ -89,8 +94,7 @@ fn matmul(of: Operands, n: usize) -> Answer {
         }
         let half = n / 2;
         for k in 0..2 {
-            let products =
-                [0, 1, 2, 3].map(|i| spawn(matmul(of.part(i, k, half * half), half)));
+            let products = [0, 1, 2, 3].map(|i| spawn(matmul(of.part(i, k, half * half), half)));
             for product in products {
                 product.await.unwrap();
             }
