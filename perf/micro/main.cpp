@@ -28,6 +28,9 @@ constexpr entry all[] = {
     {"when_all_many", when_all_many},
     {"event", event},
     {"event_round_trip", event_round_trip},
+    {"ping_pong", ping_pong},
+    {"channel", channel},
+    {"mutex", mutex},
     {"timer", timer},
     {"sleep_cancel", sleep_cancel},
 };

@@ -32,6 +32,11 @@ task<> event_round_trip(benchmark::State& state);
 task<> timer(benchmark::State& state);
 task<> sleep_cancel(benchmark::State& state);
 
+// sync.cpp
+task<> mutex(benchmark::State& state);
+task<> channel(benchmark::State& state);
+task<> ping_pong(benchmark::State& state);
+
 // memory.cpp
 task<> parked(benchmark::State& state);
 
