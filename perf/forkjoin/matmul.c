@@ -5,7 +5,7 @@
 static size_t at(size_t row, size_t column, size_t n) {
   size_t start = 0;
   for (size_t half = n / 2; half >= matmul_tile; half /= 2) {
-    start += ((row >= half ? 2 : 0) + (column >= half ? 1 : 0)) * half * half;
+    start += (row / half * 2 + column / half) * half * half;
     row %= half;
     column %= half;
   }
@@ -48,7 +48,7 @@ static void times_vector(const float* matrix, const int64_t* v, int64_t* product
 }
 
 int64_t matmul_sum(const float* a, const float* b, const float* c, size_t n) {
-  int64_t* vectors = malloc(4 * n * sizeof(int64_t));
+  int64_t* vectors = calloc(4 * n, sizeof(int64_t));
   if (vectors == NULL) return -1;
   int64_t *v = vectors, *bv = v + n, *abv = bv + n, *cv = abv + n;
   for (size_t i = 0; i < n; ++i) v[i] = (int64_t)(i * i % 1009);
