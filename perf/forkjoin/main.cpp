@@ -18,14 +18,22 @@ namespace {
 using corespun::task;
 using corespun::when_all;
 
-task<std::int64_t> fib(std::size_t n) {
-  if (n < 2) co_return static_cast<std::int64_t>(n);
+/// Half of the nodes are leaves. As a coroutine of its own, a leaf has a smaller frame.
+task<std::int64_t> leaf(std::size_t value) { co_return static_cast<std::int64_t>(value); }
+
+task<std::int64_t> fib_sum(std::size_t n);
+task<std::int64_t> fib(std::size_t n) { return n < 2 ? leaf(n) : fib_sum(n); }
+
+task<std::int64_t> fib_sum(std::size_t n) {
   auto both = when_all(fib(n - 1), fib(n - 2));
   const auto [a, b] = co_await std::move(both);
   co_return a + b;
 }
 
-task<std::int64_t> skynet(std::size_t first, std::size_t leaves);
+task<std::int64_t> skynet_sum(std::size_t first, std::size_t leaves);
+task<std::int64_t> skynet(std::size_t first, std::size_t leaves) {
+  return leaves == 1 ? leaf(first) : skynet_sum(first, leaves);
+}
 
 /// The ten parts of an inner node.
 template <std::size_t... I>
@@ -33,8 +41,7 @@ auto parts(std::size_t first, std::size_t leaves, std::index_sequence<I...>) {
   return when_all(skynet(first + I * leaves, leaves)...);
 }
 
-task<std::int64_t> skynet(std::size_t first, std::size_t leaves) {
-  if (leaves == 1) co_return static_cast<std::int64_t>(first);
+task<std::int64_t> skynet_sum(std::size_t first, std::size_t leaves) {
   auto all = parts(first, leaves / 10, std::make_index_sequence<10>{});
   const auto sums = co_await std::move(all);
   co_return std::apply([](auto... sum) { return (sum + ...); }, sums);
@@ -45,6 +52,7 @@ task<std::int64_t> skynet(std::size_t first, std::size_t leaves) {
 task<std::int64_t> nqueens(unsigned all, unsigned taken, unsigned left, unsigned right) {
   if (taken == all) co_return 1;
   unsigned open = all & ~(taken | left | right);
+  if (open == 0) co_return 0;
   std::vector<task<std::int64_t>> rows;
   rows.reserve(static_cast<std::size_t>(std::popcount(open)));
   for (; open != 0; open &= open - 1) {

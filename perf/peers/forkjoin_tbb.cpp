@@ -32,10 +32,12 @@ std::int64_t skynet(std::size_t first, std::size_t leaves) {
 
 std::int64_t nqueens(unsigned all, unsigned taken, unsigned left, unsigned right) {
   if (taken == all) return 1;
-  std::array<std::int64_t, 16> ways{};
+  unsigned open = all & ~(taken | left | right);
+  if (open == 0) return 0;
+  std::array<std::int64_t, 16> ways;
   std::size_t row = 0;
   tbb::task_group rows;
-  for (unsigned open = all & ~(taken | left | right); open != 0; open &= open - 1) {
+  for (; open != 0; open &= open - 1) {
     const unsigned queen = open & -open;
     std::int64_t& result = ways[row++];
     rows.run([=, &result] {

@@ -37,6 +37,9 @@ fn nqueens(all: u32, taken: u32, left: u32, right: u32) -> Answer {
             return 1;
         }
         let mut open = all & !(taken | left | right);
+        if open == 0 {
+            return 0;
+        }
         let mut rows = Vec::with_capacity(open.count_ones() as usize);
         while open != 0 {
             let queen = open & open.wrapping_neg();

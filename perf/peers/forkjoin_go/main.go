@@ -52,6 +52,10 @@ func nqueens(sums chan<- int64, all, taken, left, right uint32) {
 		return
 	}
 	open := all &^ (taken | left | right)
+	if open == 0 {
+		sums <- 0
+		return
+	}
 	rows := bits.OnesCount32(open)
 	ways := make(chan int64, rows)
 	for ; open != 0; open &= open - 1 {
