@@ -115,13 +115,17 @@ async fn parked() -> f64 {
         spawn(async move {
             crowd.1.fetch_add(1, Relaxed);
             crowd.0.notified().await;
+            crowd.1.fetch_sub(1, Relaxed);
         });
     }
     while crowd.1.load(Relaxed) < TASKS {
         yield_now().await;
     }
     let bytes = (resident_bytes() - before) / TASKS as f64;
-    crowd.0.notify_waiters();
+    while crowd.1.load(Relaxed) > 0 {
+        crowd.0.notify_waiters();
+        yield_now().await;
+    }
     bytes
 }
 

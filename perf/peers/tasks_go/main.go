@@ -109,15 +109,18 @@ func parked() float64 {
 	const tasks = 100_000
 	gate := make(chan struct{})
 	var waiting atomic.Int64
+	var ended sync.WaitGroup
+	ended.Add(tasks)
 	before := residentBytes()
 	for i := 0; i < tasks; i++ {
-		go func() { waiting.Add(1); <-gate }()
+		go func() { waiting.Add(1); <-gate; ended.Done() }()
 	}
 	for waiting.Load() < tasks {
 		runtime.Gosched()
 	}
 	bytes := (residentBytes() - before) / tasks
 	close(gate)
+	ended.Wait()
 	return bytes
 }
 
