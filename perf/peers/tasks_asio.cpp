@@ -194,7 +194,8 @@ constexpr operation operations[] = {
 
 /// Repeats more and more often until it takes long enough.
 awaitable<void> measure(const options& o) {
-  if (o.cores == 1 && o.chosen("parked"))  // first, while no memory has been used
+  if (o.cores == 1 && !o.only.empty() &&
+      o.chosen("parked"))  // first, while no memory has been used
     std::printf(R"({"operation": "parked", "bytes": %.1f})"
                 "\n",
                 co_await parked());

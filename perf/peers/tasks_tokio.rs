@@ -183,7 +183,7 @@ impl Options {
 }
 
 async fn all(options: Options) {
-    if options.chosen("parked") {
+    if !options.only.is_empty() && options.chosen("parked") {
         // first, while no memory has been used
         println!("{{\"operation\": \"parked\", \"bytes\": {:.1}}}", parked().await);
     }
