@@ -133,9 +133,9 @@ void world::start(machine::state& s) {
     return detail::make_sim_driver(s.io, *kernel, parts_->watch);
   };
   p->cores = std::make_unique<runtime>(options);
-  p->played = std::make_unique<detail::played_main>(p->main, *p->cores->inner().cores.front(),
-                                                    s.main().release(),
-                                                    options.affinity == affinity::core);
+  p->played =
+      std::make_unique<detail::played_main>(p->main, *p->cores->inner().cores.front(),
+                                            s.main().release(), options.affinity == affinity::core);
   s.running = std::move(p);
 }
 

@@ -40,9 +40,7 @@ op& parts_awaiter::fill(io_driver& d) {
   return o;
 }
 
-op& accept_awaiter::fill(io_driver& d) const {
-  return d.make_op(op_code::accept, *file_);
-}
+op& accept_awaiter::fill(io_driver& d) const { return d.make_op(op_code::accept, *file_); }
 
 result<tcp_stream> accept_awaiter::await_resume() const {
   const int n = outcome();

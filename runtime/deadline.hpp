@@ -45,7 +45,7 @@ class deadline_awaiter final : private joiner, private timer {
     }
     core& home = parent_->home();
     home_ = &home;
-    child_.adopt(*parent_, *this, body_);
+    child_.adopt(*parent_, *this, body_, Shielded == shielded::yes ? nullptr : parent_);
     fire = [](timer& t) noexcept { static_cast<deadline_awaiter&>(t).expire(); };
     if (deadline_ <= home.now()) {
       expire();
@@ -141,7 +141,8 @@ class deadline_awaiter final : private joiner, private timer {
       Shielded == shielded::yes ? "shield" : "deadline",
       Shielded == shielded::yes
           ? nullptr
-          : [](root&, void* self) noexcept { static_cast<deadline_awaiter*>(self)->cancel_child(); },
+          : [](root&,
+               void* self) noexcept { static_cast<deadline_awaiter*>(self)->cancel_child(); },
       [](void* self, child_visitor v, void* context) {
         v(context, static_cast<deadline_awaiter*>(self)->child_);
       }};

@@ -69,7 +69,7 @@ void scope::not_begun() {
 void scope::open(detail::root& parent, std::coroutine_handle<> body) noexcept {
   parent_ = &parent;
   alive_ = 1;
-  body_.adopt(parent, *this, body);
+  body_.adopt(parent, *this, body, &parent);
 }
 
 detail::core& scope::core_at(unsigned index) const {
@@ -190,7 +190,7 @@ void scope::all_ended() noexcept {
   if (exits_) {
     alive_ = 1;
     exit_root_.destroy_frames();  // of handlers whose tasks have registered more
-    exit_root_.adopt(*parent_, *this, exit_run_->release());
+    exit_root_.adopt(*parent_, *this, exit_run_->release(), nullptr);
     exit_run_.reset();
     exit_root_.wake();
     return;

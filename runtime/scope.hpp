@@ -200,7 +200,8 @@ class scope : private detail::joiner {
   }
   template <typename Fn, typename A, typename B, typename C, typename D>
   auto spawn(Fn fn, A a, B b, C c, D d, std::source_location at = std::source_location::current()) {
-    return start(nullptr, at, std::move(fn), std::move(a), std::move(b), std::move(c), std::move(d));
+    return start(nullptr, at, std::move(fn), std::move(a), std::move(b), std::move(c),
+                 std::move(d));
   }
 
   /// The same on that core, where the task stays, as do the tasks that it starts. fn and args move
@@ -212,7 +213,8 @@ class scope : private detail::joiner {
   template <typename Fn, typename... Args>
     requires(sizeof...(Args) > 0)
   auto spawn_on(unsigned core, Fn fn, Args... args) {
-    return start(&core_at(core), std::source_location::current(), std::move(fn), std::move(args)...);
+    return start(&core_at(core), std::source_location::current(), std::move(fn),
+                 std::move(args)...);
   }
 
   /// Runs fn(args…), a task, when all tasks have ended; in reverse order of registration, even if
@@ -295,10 +297,10 @@ class scope : private detail::joiner {
   task<> run_exits();
 
   detail::root* parent_ = nullptr;
-  mutable detail::spin_lock lock_;    // guards what follows
+  mutable detail::spin_lock lock_;  // guards what follows
   detail::spawned* tasks_ = nullptr;
   std::size_t alive_ = 0;  // tasks, the body, a cancel that travels
-  bool touring_ = false;   // the latter
+  bool touring_ = false;  // the latter
   std::unique_ptr<exit_node> exits_;
   std::optional<task<>>
       exit_run_;  // runs them; made with the first, so that the end needs no memory

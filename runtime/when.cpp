@@ -11,23 +11,23 @@ const wait_kind group::kind{
     }};
 
 std::coroutine_handle<> group::start(root& parent, std::coroutine_handle<> leaf,
-                                     std::span<root> branches,
-                                     std::span<std::coroutine_handle<>> bodies) noexcept {
+                                     std::span<root> branches) noexcept {
+  if (parent.stops_at(leaf)) return std::noop_coroutine();
   if (branches.empty()) return leaf;
   core& home = parent.home();
   parent_ = &parent;
   home_ = &home;
   branches_ = branches;
   left_.store(branches.size(), std::memory_order_relaxed);
-  for (std::size_t i = 0; i < branches.size(); ++i) branches[i].adopt(parent, *this, bodies[i]);
-  if (!parent.begin_owning_wait(leaf, this, kind)) cancel_branches();
+  for (root& b : branches) b.adopt_owned(parent, *this);
+  if (!parent.begin_wait_for_parts(leaf, this, kind)) cancel_branches();
   if (parent.bound()) {
     for (root& b : branches.subspan(1)) home.make_ready(b);
   } else {
     for (std::size_t i = branches.size() - 1; i > 0; --i) home.fork(branches[i]);
   }
   home.goes_on(branches.front());
-  return bodies.front();
+  return branches.front().leaf();
 }
 
 std::coroutine_handle<> group::child_ended(root& child) noexcept {
@@ -40,8 +40,8 @@ std::coroutine_handle<> group::child_ended(root& child) noexcept {
   core& here = child.home();
   const std::uint32_t ended = child.ended_before + 1;
   // Those that start and end meanwhile know nothing of us; but if we were all, there are none.
-  const bool all = ended == branches_.size() && &here == home_ &&
-                   !cancelled_.load(std::memory_order_relaxed);
+  const bool all =
+      ended == branches_.size() && &here == home_ && !cancelled_.load(std::memory_order_relaxed);
   if (!all) {
     if (root* const next = here.take_fork_of(branches_); next != nullptr) {
       next->ended_before = ended;

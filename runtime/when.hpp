@@ -43,8 +43,7 @@ class group : private joiner {
 
   /// What to resume: the first branch, or the waiting task if there is none.
   [[nodiscard]] std::coroutine_handle<> start(root& parent, std::coroutine_handle<> leaf,
-                                              std::span<root> branches,
-                                              std::span<std::coroutine_handle<>> bodies) noexcept;
+                                              std::span<root> branches) noexcept;
   /// The branch that decided: the first to end (until::first) or to fail (until::all_or_failure).
   [[nodiscard]] std::size_t decisive() const noexcept {
     return decisive_.load(std::memory_order_relaxed);
@@ -67,16 +66,6 @@ class group : private joiner {
   std::atomic<bool> cancelled_{false};
   until rule_;
   cancel_tour<group> tour_;
-};
-
-/// A task<T> that was handed over, until it starts.
-struct pending_body {
-  explicit pending_body(std::coroutine_handle<> h) noexcept : handle(h) {}
-  pending_body(pending_body&& other) noexcept : handle(std::exchange(other.handle, nullptr)) {}
-  ~pending_body() {
-    if (handle) handle.destroy();
-  }
-  std::coroutine_handle<> handle;
 };
 
 template <typename T>
@@ -109,27 +98,27 @@ struct any_outcome_list {
 
 namespace detail {
 
+/// What when_all and its kin return: the branches, which begin when it is awaited.
 template <until Rule, typename... T>
-class group_awaiter {
+class [[nodiscard]] group_awaiter {
  public:
-  explicit group_awaiter(std::tuple<task<T>...>&& tasks) noexcept
-      : bodies_{std::apply([](auto&... t) { return std::array{pending_body(t.release())...}; },
-                           tasks)} {}
+  explicit group_awaiter(task<T>&&... tasks) noexcept : branches_{{root(tasks.release())...}} {}
+  group_awaiter(group_awaiter&& not_begun) noexcept
+      : group_awaiter(std::move(not_begun), std::index_sequence_for<T...>{}) {}
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
   [[nodiscard]] std::coroutine_handle<> await_suspend(
       std::coroutine_handle<Promise> self) noexcept {
-    root& parent = *self.promise().owner;
-    if (parent.stops_at(self)) return std::noop_coroutine();
-    std::array<std::coroutine_handle<>, sizeof...(T)> bodies;
-    for (std::size_t i = 0; i < bodies.size(); ++i)
-      bodies[i] = std::exchange(bodies_[i].handle, nullptr);
-    return group_.start(parent, self, branches_, bodies);
+    return group_.start(*self.promise().owner, self, branches_);
   }
   auto await_resume() { return collect(std::index_sequence_for<T...>{}); }
 
  private:
+  template <std::size_t... I>
+  group_awaiter(group_awaiter&& other, std::index_sequence<I...>) noexcept
+      : branches_{{root(other.branches_[I].release())...}} {}
+
   template <std::size_t... I>
   auto collect(std::index_sequence<I...>) {
     if (Rule != until::all && group_.decisive() != group::none) {
@@ -146,36 +135,22 @@ class group_awaiter {
   }
 
   group group_{Rule};
-  std::array<pending_body, sizeof...(T)> bodies_;
   std::array<root, sizeof...(T)> branches_;
 };
 
-template <until Rule, typename... T>
-class [[nodiscard]] group_call {
- public:
-  explicit group_call(task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
-  group_awaiter<Rule, T...> operator co_await() && noexcept {
-    return group_awaiter<Rule, T...>(std::move(tasks_));
-  }
-
- private:
-  std::tuple<task<T>...> tasks_;
-};
-
 template <until Rule, typename T>
-class list_awaiter {
+class [[nodiscard]] list_awaiter {
  public:
-  explicit list_awaiter(std::vector<task<T>>&& tasks)
-      : tasks_(std::move(tasks)), branches_(tasks_.size()) {}
+  explicit list_awaiter(std::vector<task<T>>&& tasks) : branches_(tasks.size()) {
+    for (std::size_t i = 0; i < tasks.size(); ++i) branches_[i].own(tasks[i].release());
+  }
+  list_awaiter(list_awaiter&& not_begun) noexcept : branches_(std::move(not_begun.branches_)) {}
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
-  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) {
-    root& parent = *self.promise().owner;
-    std::vector<std::coroutine_handle<>> bodies(tasks_.size());
-    if (parent.stops_at(self)) return std::noop_coroutine();
-    for (std::size_t i = 0; i < bodies.size(); ++i) bodies[i] = tasks_[i].release();
-    return group_.start(parent, self, branches_, bodies);
+  [[nodiscard]] std::coroutine_handle<> await_suspend(
+      std::coroutine_handle<Promise> self) noexcept {
+    return group_.start(*self.promise().owner, self, branches_);
   }
   auto await_resume() {
     if (Rule != until::all && group_.decisive() != group::none) {
@@ -205,18 +180,7 @@ class list_awaiter {
 
  private:
   group group_{Rule};
-  std::vector<task<T>> tasks_;
   std::vector<root> branches_;
-};
-
-template <until Rule, typename T>
-class [[nodiscard]] list_call {
- public:
-  explicit list_call(std::vector<task<T>>&& tasks) noexcept : tasks_(std::move(tasks)) {}
-  list_awaiter<Rule, T> operator co_await() && { return list_awaiter<Rule, T>(std::move(tasks_)); }
-
- private:
-  std::vector<task<T>> tasks_;
 };
 
 }  // namespace detail
@@ -225,13 +189,13 @@ class [[nodiscard]] list_call {
 /// exception cancels the others and is rethrown.
 template <typename... A>
 [[nodiscard]] auto when_all(A... what) {
-  return detail::group_call<detail::until::all_or_failure, detail::task_value<A>...>(
+  return detail::group_awaiter<detail::until::all_or_failure, detail::task_value<A>...>(
       detail::to_task(std::move(what))...);
 }
 /// The same for a list; yields std::vector<T>, or nothing for void. An empty list is done at once.
 template <typename T>
 [[nodiscard]] auto when_all(std::vector<task<T>> tasks) {
-  return detail::list_call<detail::until::all_or_failure, T>(std::move(tasks));
+  return detail::list_awaiter<detail::until::all_or_failure, T>(std::move(tasks));
 }
 
 /// Waits for the first to end, cancels the others, and yields any_outcomes. If the first to end
@@ -239,25 +203,25 @@ template <typename T>
 template <typename... A>
   requires(sizeof...(A) > 0)
 [[nodiscard]] auto when_any(A... what) {
-  return detail::group_call<detail::until::first, detail::task_value<A>...>(
+  return detail::group_awaiter<detail::until::first, detail::task_value<A>...>(
       detail::to_task(std::move(what))...);
 }
 /// The same for a list, which must not be empty.
 template <typename T>
 [[nodiscard]] auto when_any(std::vector<task<T>> tasks) {
   if (tasks.empty()) detail::caller_bug("when_any of nothing", "give it at least one task");
-  return detail::list_call<detail::until::first, T>(std::move(tasks));
+  return detail::list_awaiter<detail::until::first, T>(std::move(tasks));
 }
 
 /// Waits for all, whatever they do, and yields std::tuple of outcomes. Throws nothing of theirs.
 template <typename... A>
 [[nodiscard]] auto when_all_settled(A... what) {
-  return detail::group_call<detail::until::all, detail::task_value<A>...>(
+  return detail::group_awaiter<detail::until::all, detail::task_value<A>...>(
       detail::to_task(std::move(what))...);
 }
 template <typename T>
 [[nodiscard]] auto when_all_settled(std::vector<task<T>> tasks) {
-  return detail::list_call<detail::until::all, T>(std::move(tasks));
+  return detail::list_awaiter<detail::until::all, T>(std::move(tasks));
 }
 
 }  // namespace corespun

@@ -22,7 +22,10 @@ constinit thread_local core* current_core = nullptr;
   return current_core;
 }
 
-void core::stand_in(core* c) noexcept { current_core = c; }
+void core::stand_in(core* c) noexcept {
+  current_core = c;
+  keep_free_frames(c != nullptr);
+}
 
 void core::attach(std::unique_ptr<driver> d) {
   stand_in(this);
@@ -174,8 +177,8 @@ void core::steal_some() noexcept {
 }
 
 bool core::anything_to_steal() const noexcept {
-  return std::ranges::any_of(machine_.cores,
-                             [this](const auto& c) { return c.get() != this && c->has_to_steal(); });
+  return std::ranges::any_of(
+      machine_.cores, [this](const auto& c) { return c.get() != this && c->has_to_steal(); });
 }
 
 /// Up to half of a lane. One of these runs here in any case, so that each theft is progress.
@@ -238,7 +241,7 @@ clock::time_point core::sleep_deadline() noexcept {
   machine_.sleepers.fetch_add(1, std::memory_order_relaxed);
   sleeping_.store(true, std::memory_order_seq_cst);  // I1 step 1
   preemption_point();
-  if (!inbox_.empty()) return clock::time_point::min();              // I1 step 2
+  if (!inbox_.empty()) return clock::time_point::min();  // I1 step 2
   if (!machine_.injected.empty()) return clock::time_point::min();  // I1 step 2
   preemption_point();
   return timers_.next_deadline();

@@ -104,8 +104,8 @@ class core {
   /// Takes the newest fork back, if it is one of these and no other core has it.
   [[nodiscard]] root* take_fork_of(std::span<root> some) noexcept {
     const root* const newest = forks_.next();
-    const bool one = !std::less<>{}(newest, some.data()) &&
-                     std::less<>{}(newest, some.data() + some.size());
+    const bool one =
+        !std::less<>{}(newest, some.data()) && std::less<>{}(newest, some.data() + some.size());
     return one && may_go_on_inline() ? forks_.pop() : nullptr;
   }
   /// The caller transfers control to this root's leaf.
@@ -200,8 +200,8 @@ class core {
   bool ending_ = false;
   member_mail<core> end_mail_;
 
-  fork_lane forks_;    // free tasks that have not begun
-  ready_lane woken_;   // free tasks that go on
+  fork_lane forks_;  // free tasks that have not begun
+  ready_lane woken_;  // free tasks that go on
   std::atomic<std::source_location> site_{};  // of running_, for those who ask what takes so long
   alignas(64) inbox inbox_;  // written by other threads
   // set by the core, cleared by the core or by the poster that wakes it: I1

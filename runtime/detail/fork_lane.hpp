@@ -47,8 +47,8 @@ class fork_lane {
     std::int64_t top = top_.load(std::memory_order_seq_cst);
     if (top < last) return slot(last).load(std::memory_order_relaxed);
     // The last one: whoever moves top_ has it.
-    const bool won = top == last && top_.compare_exchange_strong(top, top + 1,
-                                                                 std::memory_order_seq_cst);
+    const bool won =
+        top == last && top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst);
     bottom_.store(last + 1, std::memory_order_relaxed);
     return won ? slot(last).load(std::memory_order_relaxed) : nullptr;
   }

@@ -1,7 +1,5 @@
 #include <corespun/runtime/detail/frame.hpp>
 
-#include <corespun/runtime/detail/core.hpp>
-
 #include <array>
 #include <cstdlib>
 #include <new>
@@ -34,16 +32,14 @@ struct free_list {
 // themselves.
 struct thread_lists {
   std::array<free_list, class_count> lists;
+  bool kept = false;  // this thread is a core's
   std::size_t from_below = 0;
 };
 constinit thread_local thread_lists tls;
 
-// A coroutine can be resumed on another thread between two uses; never let the compiler keep the
-// address.
-[[gnu::noinline]] thread_lists& here() noexcept {
-  asm volatile("");
-  return tls;
-}
+// A coroutine can be resumed on another thread between two uses, so nothing that uses this may be
+// inlined into one: the compiler would keep the address.
+thread_lists& here() noexcept { return tls; }
 
 void* below(std::size_t bytes) {
   if (refuses_block != nullptr && refuses_block()) throw std::bad_alloc();
@@ -78,7 +74,7 @@ constexpr bool pooled = true;
 
 }  // namespace
 
-void* allocate_frame(std::size_t bytes) {
+[[gnu::noinline]] void* allocate_frame(std::size_t bytes) {
   const std::size_t cls = (bytes - 1) / class_bytes;
   thread_lists& t = here();
   if (pooled && cls < class_count) {
@@ -95,10 +91,10 @@ void* allocate_frame(std::size_t bytes) {
   return below(bytes);
 }
 
-void release_frame(void* memory, std::size_t bytes) noexcept {
+[[gnu::noinline]] void release_frame(void* memory, std::size_t bytes) noexcept {
   const std::size_t cls = (bytes - 1) / class_bytes;
-  if (pooled && cls < class_count && core::current() != nullptr) {
-    free_list& list = here().lists[cls];
+  if (thread_lists& t = here(); pooled && cls < class_count && t.kept) {
+    free_list& list = t.lists[cls];
     if (list.size * (cls + 1) * class_bytes < keep_bytes_per_class) {
       list.first = ::new (memory) free_block{list.first};
       ++list.size;
@@ -108,14 +104,17 @@ void release_frame(void* memory, std::size_t bytes) noexcept {
   give_below(memory);
 }
 
-std::size_t frames_from_below() noexcept { return here().from_below; }
+[[gnu::noinline]] std::size_t frames_from_below() noexcept { return here().from_below; }
 
 void refuse_frames(bool (*refuses)() noexcept) noexcept {
   refuses_block = refuses;
   keep_bytes_per_class = refuses != nullptr ? 0 : usually_kept_bytes;
 }
 
+void keep_free_frames(bool keep) noexcept { here().kept = keep; }
+
 void release_free_frames() noexcept {
+  here().kept = false;
   for (free_list& list : here().lists) {
     while (list.first != nullptr) give_below(std::exchange(list.first, list.first->next));
     list.size = 0;

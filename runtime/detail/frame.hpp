@@ -23,7 +23,10 @@ void release_frame(void* memory, std::size_t bytes) noexcept;
 /// std::bad_alloc; nullptr: as usual. Only while no core runs.
 void refuse_frames(bool (*refuses)() noexcept) noexcept;
 
-/// Gives all lists of this thread back; a core does it when its thread ends.
+/// Whether this thread keeps what it releases: it is a core's.
+void keep_free_frames(bool keep) noexcept;
+
+/// Gives all lists of this thread back, and keeps no more; a core does it when its thread ends.
 void release_free_frames() noexcept;
 
 }  // namespace corespun::detail

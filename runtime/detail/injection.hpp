@@ -24,9 +24,7 @@ class injection {
   [[nodiscard]] root* pop() noexcept;
   /// seq_cst: step 2 of I1 (core.hpp). False also while a push is half done: that one wakes.
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
-  [[nodiscard]] std::size_t size() const noexcept {
-    return size_.load(std::memory_order_seq_cst);
-  }
+  [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_seq_cst); }
 
  private:
   struct queue;

@@ -9,15 +9,16 @@
 namespace corespun::detail {
 
 struct mail {
-  mail* next = nullptr;
+  mail() noexcept {}
+  mail* next;  // of who holds it at present
   /// runs on the addressed core; may end the life of the mail
-  void (*deliver)(mail&) noexcept = nullptr;
+  void (*deliver)(mail&) noexcept;
 };
 
 /// A mail that is a member of what it is about.
 template <typename T>
 struct member_mail : mail {
-  T* owner = nullptr;
+  T* owner;
 
   /// deliver() will call (owner->*Method)().
   template <void (T::*Method)() noexcept>

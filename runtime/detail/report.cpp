@@ -74,8 +74,8 @@ class standstill {
   [[nodiscard]] std::vector<core*> late(std::chrono::seconds limit) {
     std::unique_lock lock(state_->mutex);
     std::vector<core*> missing;
-    (void)state_->changed.wait_for(
-        lock, limit, [&] { return state_->arrived == state_->stops.size(); });
+    (void)state_->changed.wait_for(lock, limit,
+                                   [&] { return state_->arrived == state_->stops.size(); });
     for (const auto& s : state_->stops) {
       if (!s->arrived) missing.push_back(&s->where);
     }

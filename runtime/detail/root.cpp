@@ -82,8 +82,6 @@ void root::cancel_pinned() noexcept {
   home().make_ready(*this);
 }
 
-std::coroutine_handle<> root::ended() noexcept { return owner_->child_ended(*this); }
-
 void root::resume() noexcept {
   if (stopping_) {
     unwind();

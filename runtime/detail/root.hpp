@@ -22,6 +22,9 @@
 //   2  look at wait_        seq_cst     2  look at cancelled_          seq_cst
 //   3  tell the home core, if it waits  3  stop at once, if it is set
 //
+// C3: a task that waits for its parts (a group) says so by a plain store. So a canceller may miss it;
+// but a part that really waits has made step 1 since, and looks at the tasks above it, too.
+//
 // C2: one ends the wait. On its home a wait is ended by plain stores. Another core that wakes a
 // waiter takes wait_ by compare-and-swap; if at this time the home carries a cancel out, wait_
 // says so, and the home makes the task ready when it no longer looks at the frame.
@@ -89,7 +92,9 @@ class joiner {
 
 class root : public mail {
  public:
-  root() = default;
+  root() noexcept {}
+  /// Owns a task that is not begun.
+  explicit root(std::coroutine_handle<> outermost) noexcept : outermost_(outermost) {}
   root(const root&) = delete;
   root& operator=(const root&) = delete;
   ~root() { destroy_frames(); }
@@ -114,11 +119,21 @@ class root : public mail {
     promise_base::of(outermost).owner = this;
   }
 
-  /// The same for a part of a task that waits for it: a branch, the body of a scope.
-  void adopt(const root& parent, joiner& owner, std::coroutine_handle<> outermost) noexcept {
+  /// The same for a part of a task that waits for it: a branch, the body of a scope. `above`: the
+  /// parent, or nullptr if its cancel is not one of this part.
+  void adopt(const root& parent, joiner& owner, std::coroutine_handle<> outermost,
+             const root* above) noexcept {
     adopt(parent.home(), owner, outermost, parent.bound());
     site = parent.site;
+    above_ = above;
     is_part_ = true;
+  }
+  void adopt_owned(const root& parent, joiner& owner) noexcept {
+    adopt(parent, owner, outermost_, &parent);
+  }
+  void own(std::coroutine_handle<> not_begun) noexcept { outermost_ = not_begun; }
+  [[nodiscard]] std::coroutine_handle<> release() noexcept {
+    return std::exchange(outermost_, nullptr);
   }
   [[nodiscard]] bool is_part() const noexcept { return is_part_; }
 
@@ -131,8 +146,8 @@ class root : public mail {
     leaf_ = leaf;
     what_ = what;
     if (!cancelled_.load(std::memory_order_seq_cst)) {
-      wait_.exchange(word_of(kind), std::memory_order_seq_cst);      // C1 step 1
-      if (!cancelled_.load(std::memory_order_seq_cst)) return true;  // C1 step 2
+      wait_.exchange(word_of(kind), std::memory_order_seq_cst);  // C1 step 1
+      if (!cancelled_here_or_above()) return true;  // C1 step 2, C3
     }
     wait_.store(0, std::memory_order_relaxed);
     stop();
@@ -144,7 +159,15 @@ class root : public mail {
     leaf_ = leaf;
     what_ = what;
     wait_.exchange(word_of(kind), std::memory_order_seq_cst);  // C1 step 1
-    return !cancelled_.load(std::memory_order_seq_cst);         // C1 step 2
+    return !cancelled_here_or_above();  // C1 step 2, C3
+  }
+  /// The same for a wait for parts of this task alone.
+  [[nodiscard]] bool begin_wait_for_parts(std::coroutine_handle<> leaf, void* what,
+                                          const wait_kind& kind) noexcept {
+    leaf_ = leaf;
+    what_ = what;
+    wait_.store(word_of(kind), std::memory_order_release);  // C3
+    return !cancelled();
   }
   /// A cancelled task ends here, before it begins anything.
   [[nodiscard]] bool stops_at(std::coroutine_handle<> leaf) noexcept {
@@ -228,7 +251,7 @@ class root : public mail {
 
   [[nodiscard]] joiner& owner() const noexcept { return *owner_; }
   /// Called when the outermost task has returned. What to resume next.
-  [[nodiscard]] std::coroutine_handle<> ended() noexcept;
+  [[nodiscard]] std::coroutine_handle<> ended() noexcept { return owner_->child_ended(*this); }
   [[nodiscard]] bool was_stopped() const noexcept { return !outermost_; }
   [[nodiscard]] std::coroutine_handle<> outermost() const noexcept { return outermost_; }
   [[nodiscard]] std::exception_ptr error() const noexcept {
@@ -251,8 +274,8 @@ class root : public mail {
       kind->visit(what_, visitor, context);
   }
 
-  std::int32_t op_result = 0;  ///< of the last I/O operation: bytes or -errno
-  std::uint32_t op_flags = 0;  ///< of the last I/O operation: the driver's
+  std::int32_t op_result;  ///< of the last I/O operation: bytes or -errno
+  std::uint32_t op_flags;  ///< of the last I/O operation: the driver's
   /// branches that ended, and are counted when this one ends (when.hpp)
   std::uint32_t ended_before = 0;
   /// where a scope was told to spawn it, or the task that it is a part of; line 0: main
@@ -261,9 +284,15 @@ class root : public mail {
  private:
   friend class injection;
   void unwind() noexcept;
+  [[nodiscard]] bool cancelled_here_or_above() const noexcept {
+    for (const root* r = this; r != nullptr; r = r->above_) {
+      if (r->cancelled_.load(std::memory_order_seq_cst)) return true;
+    }
+    return false;
+  }
 
   // wait_ is the address of the kind with these marks, or 0: it runs, is ready or has ended.
-  static constexpr std::uintptr_t busy = 1;   // its home carries a cancel out
+  static constexpr std::uintptr_t busy = 1;  // its home carries a cancel out
   static constexpr std::uintptr_t woken = 2;  // and meanwhile the wait has ended
   [[nodiscard]] static std::uintptr_t word_of(const wait_kind& kind) noexcept {
     return reinterpret_cast<std::uintptr_t>(&kind);
@@ -274,10 +303,12 @@ class root : public mail {
 
   std::atomic<core*> home_{nullptr};  // written by the core that takes it; read by cancellers
   std::atomic<std::uintptr_t> wait_{0};  // C1, C2
-  joiner* owner_ = nullptr;
   std::coroutine_handle<> outermost_;
+  const root* above_ = nullptr;  // the task that waits for this part of it; C3
+  // set by adopt()
+  joiner* owner_;
   std::coroutine_handle<> leaf_;
-  void* what_ = nullptr;  // the awaiter that the leaf is suspended on
+  void* what_;  // the awaiter that the leaf is suspended on
   std::atomic<bool> cancelled_{false};  // any thread sets it; C1
   bool stopping_ = false;
   bool bound_ = true;
