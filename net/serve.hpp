@@ -201,14 +201,21 @@ class server_part {
   event closing_;
 };
 
-/// One core's part, from the descriptor that was made for it.
+/// One core's part, by a task that is bound there.
+template <typename Handler>
+task<> serve_with(tcp_listener listener, Handler handler, serve_limits limits) {
+  server_part<Handler> part(std::move(listener), std::move(handler), limits, this_core::count());
+  co_await part.run();
+}
+
+/// The same from the descriptor that was made for it.
 template <typename Handler>
 task<> serve_here(raw_fd listening, listen_options how, Handler handler, serve_limits limits) {
   result<tcp_listener> listener = tcp_listener::adopt(listening.get(), how);
   if (!listener) throw std::system_error(listener.error(), "adopt");
   listening.release();
-  server_part<Handler> part(std::move(*listener), std::move(handler), limits, this_core::count());
-  co_await part.run();
+  auto serving = serve_with(std::move(*listener), std::move(handler), limits);
+  co_await std::move(serving);
 }
 
 }  // namespace detail
@@ -223,17 +230,17 @@ template <typename Handler>
   std::error_code failed;
   try {
     auto body = [&](scope& s) -> task<> {
+      const unsigned home = listener.core();
       for (unsigned core = 0; core < this_core::count(); ++core) {
-        if (core == this_core::index()) continue;
+        if (core == home) continue;
         const result<int> socket = listener.another_socket();
         if (!socket) throw std::system_error(socket.error(), "listen");
         detail::raw_fd owned(*socket);
         (void)s.spawn_on(core, detail::serve_here<Handler>, std::move(owned), listener.options(),
                          handler, limits);
       }
-      detail::server_part<Handler> part(std::move(listener), std::move(handler), limits,
-                                        this_core::count());
-      co_await part.run();
+      (void)s.spawn_on(home, detail::serve_with<Handler>, std::move(listener), handler, limits);
+      co_return;
     };
     co_await with_scope(std::move(body));
   } catch (const std::system_error& e) {

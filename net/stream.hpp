@@ -179,6 +179,8 @@ class tcp_listener {
   /// spreads connections over the listeners of a port (SO_REUSEPORT); a Unix socket is shared. The
   /// caller owns it.
   [[nodiscard]] result<int> another_socket() const;
+  /// Where its descriptor is at present.
+  [[nodiscard]] unsigned core() const { return socket_.at().driver().home().index(); }
 
   /// The next connection. Errors: EMFILE and the like; connections that died meanwhile are passed
   /// over. Cancel: a connection that was accepted is delivered, or stays for the next accept().
