@@ -45,6 +45,9 @@ if(CORESPUN_PERF)
   set_source_files_properties(perf/forkjoin/matmul.c PROPERTIES COMPILE_OPTIONS -O3)
   target_link_libraries(perf_forkjoin PRIVATE corespun::corespun)
 
+  corespun_program(perf/fairness perf/fairness/main.cpp)
+  target_link_libraries(perf_fairness PRIVATE corespun::corespun)
+
   file(GLOB sources CONFIGURE_DEPENDS perf/micro/*.cpp)
   find_package(benchmark REQUIRED)
   corespun_program(perf/micro ${sources})

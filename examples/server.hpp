@@ -74,6 +74,13 @@ inline server_options parse(int argc, char** argv, const char* what, flags own =
   return o;
 }
 
+/// The line that scripts and tests wait for.
+inline void say_where(const corespun::tcp_listener& listener) {
+  std::printf("listening on %s (%s, %u cores)\n", listener.local_address().to_string().c_str(),
+              corespun::this_core::driver_name(), corespun::this_core::count());
+  std::fflush(stdout);
+}
+
 /// Binds, says so, and serves until the end. The exit code for main.
 template <typename Handler>
 corespun::task<int> listen_and_serve(std::uint16_t port, Handler handler) {
@@ -84,9 +91,7 @@ corespun::task<int> listen_and_serve(std::uint16_t port, Handler handler) {
                  corespun::explain(listener.error(), "bind " + at.to_string()).c_str());
     co_return 1;
   }
-  std::printf("listening on %s (%s, %u cores)\n", listener->local_address().to_string().c_str(),
-              corespun::this_core::driver_name(), corespun::this_core::count());
-  std::fflush(stdout);
+  say_where(*listener);
   const corespun::result<> served =
       co_await corespun::serve(std::move(*listener), std::move(handler));
   if (!served) std::fprintf(stderr, "%s\n", corespun::explain(served.error(), "serve").c_str());

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #if defined(CORESPUN_MIMALLOC)
 #include <mimalloc.h>
