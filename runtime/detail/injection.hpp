@@ -29,7 +29,7 @@ class injection {
  private:
   struct queue;
   std::unique_ptr<queue> queue_;
-  std::atomic<std::size_t> size_{0};  // counted up after a push, down before a pop
+  std::atomic<std::size_t> size_{0};  // counted up before a push, down after a pop
 };
 
 }  // namespace corespun::detail

@@ -14,8 +14,11 @@
 #include <array>
 #include <atomic>
 #include <stdexcept>
+#include <string>
+#include <utility>
 #include <vector>
 
+#include "tests/support/lane_stress.hpp"
 #include "tests/support/run.hpp"
 #include "tests/support/tasks.hpp"
 
@@ -24,17 +27,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Cores that call for help at once, and at every fourth task, so that much is stolen.
 template <typename Fn>
 void run_free_on(unsigned n, Fn fn) {
-  runtime_options options = test::cores(n);
-  options.affinity = affinity::any;
-  runtime rt(std::move(options));
-  for (const auto& c : rt.inner().cores) {
-    c->worth_a_wake = 0ns;
-    c->run_budget = 4;
-  }
-  EXPECT_TRUE(rt.run([&fn] { return test::watched(std::move(fn)); }).has_value());
+  test::run_with(test::eager_cores(n), std::move(fn));
 }
 
 /// Computes until all cores have seen a part of it, so that the others must steal.
@@ -95,6 +90,40 @@ TEST(migration, each_of_many_spawned_tasks_runs_once) {
     co_return;
   });
   for (const std::atomic<int>& r : ran) ASSERT_EQ(r, 1);
+}
+
+/// Until so many were: each has run to its end, once, and nothing it wrote was lost on the way.
+TEST(migration, tasks_that_are_stolen_again_and_again_end_once) {
+  const std::uint64_t moves_to_make = test::on_sim() ? 100 : test::steals_to_make() / 100;
+  std::atomic<std::uint64_t> moves{0};
+  run_free_on(4, [&]() -> task<> {
+    std::array<int, 500> steps{};
+    while (moves < moves_to_make) {
+      steps.fill(0);
+      co_await with_scope([&](scope& s) -> task<> {
+        for (int& mine : steps) {
+          auto wanders = [&]() -> task<> {
+            unsigned where = this_core::index();
+            for (int i = 0; i < 10; ++i) {
+              ++mine;
+              if (i % 3 == 0) {
+                co_await yield();
+              } else {
+                auto both = when_all(yield(), yield());
+                (void)co_await std::move(both);
+              }
+              if (const unsigned before = std::exchange(where, this_core::index()); before != where)
+                ++moves;
+            }
+          };
+          (void)s.spawn(wanders);
+        }
+        co_return;
+      });
+      for (const int n : steps) EXPECT_EQ(n, 10);
+    }
+  });
+  RecordProperty("moves", std::to_string(moves));
 }
 
 TEST(migration, an_exception_of_a_task_that_moved_cancels_the_siblings_and_reaches_the_scope) {

@@ -1,10 +1,13 @@
 #pragma once
 // Runs the body of a test as the main task of a runtime, under the watchdog.
 
+#include <corespun/runtime/driver.hpp>
 #include <corespun/runtime/runtime.hpp>
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <memory>
 #include <utility>
 
 #include "tests/support/sim_machine.hpp"
@@ -20,6 +23,40 @@ namespace corespun::test {
   options.pin = false;
   options.affinity = affinity::core;
   if (on_sim()) sim_machine::get().play(options, io_options());
+  return options;
+}
+
+/// The driver of the lane; what it tells each core before its first turn is up to the test.
+class tuning_driver final : public driver {
+ public:
+  tuning_driver(std::unique_ptr<driver> real, std::function<void(detail::core&)> tune)
+      : real_(std::move(real)), tune_(std::move(tune)) {}
+
+  void attach(detail::core& c) override {
+    tune_(c);
+    real_->attach(c);
+  }
+  void poll(clock::time_point deadline) override { real_->poll(deadline); }
+  void wake() noexcept override { real_->wake(); }
+  [[nodiscard]] std::size_t in_flight() const noexcept override { return real_->in_flight(); }
+  void cancel_all() override { real_->cancel_all(); }
+  [[nodiscard]] const char* name() const noexcept override { return real_->name(); }
+
+ private:
+  std::unique_ptr<driver> real_;
+  std::function<void(detail::core&)> tune_;
+};
+
+/// n cores of free tasks that call for help at once, so that much is stolen.
+[[nodiscard]] inline runtime_options eager_cores(unsigned n) {
+  runtime_options options = cores(n);
+  options.affinity = affinity::any;
+  options.driver = [real = std::move(options.driver)](unsigned index) {
+    return std::make_unique<tuning_driver>(real(index), [](detail::core& c) {
+      c.worth_a_wake = clock::duration::zero();
+      c.run_budget = 4;
+    });
+  };
   return options;
 }
 
