@@ -19,17 +19,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Cores that call for help at once, so that much is stolen.
 template <typename Fn>
 void run_free(unsigned cores, Fn fn) {
-  runtime_options options = io_cores(cores);
-  options.affinity = affinity::any;
-  runtime rt(std::move(options));
-  for (const auto& c : rt.inner().cores) {
-    c->worth_a_wake = 0ns;
-    c->run_budget = 4;
-  }
-  EXPECT_TRUE(rt.run([&fn] { return watched(std::move(fn)); }).has_value());
+  run_with(eager(io_cores(cores)), std::move(fn));
 }
 
 /// Somewhere else, perhaps.
@@ -111,26 +103,31 @@ TEST(free_streams, one_task_reads_while_another_writes) {
   EXPECT_GT(received, 0u);
 }
 
+task<> something_in_flight() {
+  while (this_core_io().in_flight == 0) co_await yield();
+}
+
 TEST(free_streams, close_ends_a_read_that_waits_on_another_core) {
-  std::atomic<int> closed{0};
-  run_free(3, [&]() -> task<> {
-    for (int i = 0; i < 50; ++i) {
+  int closed = 0;
+  run_free(2, [&]() -> task<> {
+    for (int i = 0; i < 20; ++i) {
+      co_await resume_on(0);
       raw_pair ends = socket_pair();
-      auto stream = std::make_shared<tcp_stream>(stream_on(std::move(ends.one)));
+      tcp_stream stream = stream_on(std::move(ends.one));
       co_await with_scope([&](scope& s) -> task<> {
-        auto reads = [stream, &closed]() -> task<> {
-          co_await wander();
-          const result<lease> data = co_await stream->recv();
-          if (!data && data.error() == errc::closed) ++closed;
+        auto reads = [&]() -> task<> {
+          const result<lease> data = co_await stream.recv();
+          EXPECT_TRUE(!data && data.error() == errc::closed);
+          ++closed;
         };
-        (void)s.spawn(reads);
-        for (int y = 0; y < i % 5; ++y) co_await wander();
-        co_await sleep_for(100us);
-        need(co_await stream->close());
+        (void)s.spawn_on(1, reads);
+        auto began = s.spawn_on(1, something_in_flight);
+        (void)co_await began.join();
+        need(co_await stream.close());
       });
     }
   });
-  EXPECT_GT(closed, 0);
+  EXPECT_EQ(closed, 20);
 }
 
 TEST(free_streams, a_cancel_reaches_reads_wherever_they_wait) {

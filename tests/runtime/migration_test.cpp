@@ -29,7 +29,7 @@ using namespace std::chrono_literals;
 
 template <typename Fn>
 void run_free_on(unsigned n, Fn fn) {
-  test::run_with(test::eager_cores(n), std::move(fn));
+  test::run_with(test::eager(test::cores(n)), std::move(fn));
 }
 
 /// Computes until all cores have seen a part of it, so that the others must steal.

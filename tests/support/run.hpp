@@ -47,9 +47,8 @@ class tuning_driver final : public driver {
   std::function<void(detail::core&)> tune_;
 };
 
-/// n cores of free tasks that call for help at once, so that much is stolen.
-[[nodiscard]] inline runtime_options eager_cores(unsigned n) {
-  runtime_options options = cores(n);
+/// Free tasks, and cores that call for help at once, so that much is stolen.
+[[nodiscard]] inline runtime_options eager(runtime_options options) {
   options.affinity = affinity::any;
   options.driver = [real = std::move(options.driver)](unsigned index) {
     return std::make_unique<tuning_driver>(real(index), [](detail::core& c) {
