@@ -30,6 +30,7 @@ runtime::runtime(runtime_options options)
   for (unsigned i = 0; i < count; ++i) {
     machine_.cores.push_back(std::make_unique<detail::core>(i, machine_, options_.simulation));
   }
+  started_ = machine_.cores.front()->now();
   if (options_.simulation != nullptr) {
     start_simulated();
   } else {

@@ -9,6 +9,7 @@
 #include <corespun/runtime/affinity.hpp>
 #include <corespun/runtime/detail/machine.hpp>
 #include <corespun/runtime/driver.hpp>
+#include <corespun/runtime/metrics.hpp>
 #include <corespun/runtime/scope.hpp>
 
 #include <chrono>
@@ -52,6 +53,9 @@ class runtime {
 
   [[nodiscard]] unsigned cores() const noexcept;
 
+  /// What has been done, and what waits. Any thread, at any time; nothing stops meanwhile.
+  [[nodiscard]] corespun::metrics metrics() const;
+
   /// Runs fn(args…), or fn(scope&), a task, on core 0 and blocks until it and all it owns has
   /// ended. Returns what it returned; throws what it threw; outcome::stopped() after a signal.
   /// Threads: any but a core's own; several may call at once.
@@ -90,6 +94,7 @@ class runtime {
   struct threads;
   runtime_options options_;
   detail::machine machine_;
+  clock::time_point started_{};
   std::unique_ptr<threads> threads_;
 };
 

@@ -98,6 +98,7 @@ void scope::link(detail::spawned& s, detail::core* where, std::source_location a
     ++alive_;
     if (cancelled()) s.mark_cancelled();
   }
+  here->counts.spawned.add();
   if (where == nullptr) {
     here->fork(s);
   } else {

@@ -17,6 +17,7 @@ std::coroutine_handle<> group::start(root& parent, std::coroutine_handle<> leaf,
   core& home = parent.home();
   parent_ = &parent;
   home_ = &home;
+  home.counts.forked.add(branches.size());
   branches_ = branches;
   left_.store(branches.size(), std::memory_order_relaxed);
   for (root& b : branches) b.adopt_owned(parent, *this);

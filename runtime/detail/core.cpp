@@ -50,12 +50,16 @@ void core::run() {
 void core::turn() noexcept {
   wake_up();
   turn_began_ = looked_at_ = now();
+  counts.bound_ready.set(ready_.size());
+  counts.turn_begins(turn_began_);
   timers_.advance(turn_began_);     // what has become due
   share(turn_began_);               // call for help, if there is more than one core can do
   run_ready();                      // own tasks, at most one budget
   take_mail();                      // what other threads sent
   steal_some();                     // if there is nothing else to do
-  driver_->poll(sleep_deadline());  // submit, and wait if there is nothing else to do
+  const clock::time_point until = sleep_deadline();
+  if (until != clock::time_point::min()) counts.parks(now());
+  driver_->poll(until);             // submit, and wait if there is nothing else to do
 }
 
 void core::run_ready() noexcept {
@@ -63,6 +67,7 @@ void core::run_ready() noexcept {
   for (unsigned left = run_budget; left > 0; --left) {
     root* const r = next();
     if (r == nullptr) return;
+    counts.tasks_run.add();
     inline_left_ = inline_budget;
     goes_on(*r);
     r->resume();
@@ -82,11 +87,15 @@ void core::run_ready() noexcept {
 /// The three places take turns, so that none starves; and now and then the oldest of all goes first.
 root* core::next() noexcept {
   if (stolen_ != nullptr) return std::exchange(stolen_, nullptr);
-  if (++picks_ % 64 == 0) {
-    if (root* const r = machine_.injected.pop(); r != nullptr) return r;
+  const std::uint64_t taken = counts.tasks_run.get() + 1;
+  if (taken % 64 == 0) {
+    if (root* const r = machine_.injected.pop(); r != nullptr) {
+      counts.injected.add();
+      return r;
+    }
     if (root* const r = forks_.steal(); r != nullptr) return r;
   }
-  unsigned first = picks_;
+  auto first = static_cast<unsigned>(taken % 3);
   if (simulation_ != nullptr) first = simulation_->choose(has_several() ? 3 : 1, sim::site::order);
   for (unsigned i = 0; i < 3; ++i) {
     if (root* const r = next_of((first + i) % 3); r != nullptr) return r;
@@ -111,7 +120,11 @@ root* core::next_of(unsigned place) noexcept {
 }
 
 void core::overflow(root& r) noexcept {
-  if (!machine_.injected.push(r)) ready_.push(r);  // without memory: it stays here
+  if (machine_.injected.push(r)) {
+    counts.overflowed.add();
+  } else {
+    ready_.push(r);  // without memory: it stays here
+  }
 }
 
 bool core::time_is_up() noexcept {
@@ -186,6 +199,7 @@ void core::steal_from(core& victim) noexcept {
   for (std::size_t n = (victim.forks_.size() + 1) / 2; n > 0; --n) {
     root* const r = victim.forks_.steal();
     if (r == nullptr) break;
+    counts.stolen.add();
     if (stolen_ == nullptr) {
       stolen_ = r;
     } else {
@@ -196,6 +210,7 @@ void core::steal_from(core& victim) noexcept {
   std::array<root*, ready_lane::capacity / 2> some;
   const std::size_t n = victim.woken_.steal(some);
   if (n == 0) return;
+  counts.stolen.add(n);
   stolen_ = some[0];
   for (root* const r : std::span(some).first(n).subspan(1)) make_ready(*r);
 }
@@ -207,6 +222,7 @@ void core::take_injected() noexcept {
   for (; n > 0; --n) {
     root* const r = machine_.injected.pop();
     if (r == nullptr) return;
+    counts.injected.add();
     make_ready(*r);
   }
 }
@@ -230,6 +246,7 @@ std::uint32_t core::choose_other() noexcept {
 void core::take_mail() noexcept {
   for (mail* m = inbox_.take(); m != nullptr;) {
     mail* const following = m->next;
+    counts.mail.add();
     m->deliver(*m);
     m = following;
   }
@@ -260,6 +277,7 @@ bool core::wake_if_asleep(bool to_steal) noexcept {
     return false;
   machine_.sleepers.fetch_sub(1, std::memory_order_relaxed);
   if (to_steal) called_.store(true, std::memory_order_relaxed);
+  if (core* const waker = current(); waker != nullptr) waker->counts.wakes.add();
   driver_->wake();
   return true;
 }

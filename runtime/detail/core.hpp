@@ -20,6 +20,7 @@
 // intervals and wakes one core that sleeps, which steals, and wakes the next if there is more.
 
 #include <corespun/runtime/clock.hpp>
+#include <corespun/runtime/detail/counters.hpp>
 #include <corespun/runtime/detail/fork_lane.hpp>
 #include <corespun/runtime/detail/mail.hpp>
 #include <corespun/runtime/detail/ready_lane.hpp>
@@ -70,6 +71,13 @@ class core {
   bool wake_if_asleep(bool to_steal = false) noexcept;
   /// run() returns when nothing is left to do.
   void ask_to_end() noexcept { post(end_mail_.to<&core::begin_end>(*this)); }
+  /// What it has done so far; only the core itself writes there.
+  counters counts;
+  /// A glance at its lanes.
+  [[nodiscard]] std::size_t ready_forks() const noexcept { return forks_.size(); }
+  [[nodiscard]] std::size_t ready_woken() const noexcept { return woken_.size(); }
+  /// Once it is attached.
+  [[nodiscard]] const char* driver_name() const noexcept { return driver_->name(); }
 
   // --- the rest only on the core's own thread ---
 
@@ -186,7 +194,6 @@ class core {
   root* stolen_ = nullptr;  // runs next
   root* running_ = nullptr;
   mail* left_ = nullptr;
-  unsigned picks_ = 0;  // tasks taken so far
   clock::time_point turn_began_{};
   // every so many tasks run_ready() looks at the clock; about every 10 us
   unsigned look_after_ = 16;

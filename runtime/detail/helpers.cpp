@@ -57,6 +57,11 @@ bool helpers::withdraw(job& j) noexcept {
   return true;
 }
 
+helpers::load helpers::present_load() const {
+  const std::lock_guard lock(mutex_);
+  return {running_, queued_};
+}
+
 void helpers::unlink(job& j) noexcept {
   (j.prev != nullptr ? j.prev->next : first_) = j.next;
   (j.next != nullptr ? j.next->prev : last_) = j.prev;

@@ -36,6 +36,13 @@ class helpers {
   /// True: the job was still queued and will not run.
   [[nodiscard]] bool withdraw(job& j) noexcept;
 
+  struct load {
+    std::size_t threads;
+    std::size_t queued;  ///< jobs that no thread has begun
+  };
+  /// Any thread.
+  [[nodiscard]] load present_load() const;
+
  private:
   void start_thread_if_needed();
   void work();
@@ -44,7 +51,7 @@ class helpers {
 
   const unsigned limit_;
   simulation* simulation_ = nullptr;
-  std::mutex mutex_;  // guards all below
+  mutable std::mutex mutex_;  // guards all below
   std::condition_variable changed_;
   job* first_ = nullptr;
   job* last_ = nullptr;
