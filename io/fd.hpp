@@ -8,7 +8,7 @@
 //     its next await. Only read_exactly and write_all, which are many operations, may end as
 //     stopped in the middle of their bytes.
 // Errors: the kernel's errno; errc::closed if close() came first.
-// Threads: the core where it was made. The destructor runs on any.
+// Threads: tasks of any core of its runtime, see tcp_stream; the destructor on any thread.
 
 #include <corespun/io/detail/await.hpp>
 #include <corespun/io/lease.hpp>

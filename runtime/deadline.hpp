@@ -74,6 +74,9 @@ class deadline_awaiter final : private joiner, private timer {
     cancel_child();
   }
 
+  static void cancel(root&, void* self) noexcept {
+    static_cast<deadline_awaiter*>(self)->cancel_child();
+  }
   void cancel_child() noexcept {
     core* const there = child_.cancel();
     if (there == nullptr) return;
@@ -139,10 +142,7 @@ class deadline_awaiter final : private joiner, private timer {
 
   static constexpr wait_kind kind{
       Shielded == shielded::yes ? "shield" : "deadline",
-      Shielded == shielded::yes
-          ? nullptr
-          : [](root&,
-               void* self) noexcept { static_cast<deadline_awaiter*>(self)->cancel_child(); },
+      Shielded == shielded::yes ? nullptr : &deadline_awaiter::cancel,
       [](void* self, child_visitor v, void* context) {
         v(context, static_cast<deadline_awaiter*>(self)->child_);
       }};

@@ -93,6 +93,8 @@ root* core::next() noexcept {
       counts.injected.add();
       return r;
     }
+  }
+  if (taken % 1024 == 0) {
     if (root* const r = forks_.steal(); r != nullptr) return r;
   }
   auto first = static_cast<unsigned>(taken % 3);

@@ -20,12 +20,13 @@ namespace corespun::detail {
 
 class fork_lane {
  public:
-  static constexpr std::int64_t capacity = 256;
+  static constexpr std::size_t capacity = 256;
 
   /// False: it is full.
   [[nodiscard]] bool push(root& r) noexcept {
     const std::int64_t bottom = bottom_.load(std::memory_order_relaxed);
-    if (bottom - top_.load(std::memory_order_acquire) >= capacity) return false;  // Q2
+    const std::int64_t top = top_.load(std::memory_order_acquire);  // Q2
+    if (static_cast<std::size_t>(bottom - top) >= capacity) return false;
     slot(bottom).store(&r, std::memory_order_relaxed);
     bottom_.store(bottom + 1, std::memory_order_release);  // Q1: publishes the slot and the root
     return true;
@@ -75,10 +76,10 @@ class fork_lane {
  private:
   using place = std::atomic<root*>;
   [[nodiscard]] place& slot(std::int64_t i) noexcept {
-    return slots_[static_cast<std::size_t>(i % capacity)];
+    return slots_[static_cast<std::size_t>(i) % capacity];
   }
   [[nodiscard]] const place& slot(std::int64_t i) const noexcept {
-    return slots_[static_cast<std::size_t>(i % capacity)];
+    return slots_[static_cast<std::size_t>(i) % capacity];
   }
 
   alignas(64) std::atomic<std::int64_t> bottom_{1};  // written by the owner
