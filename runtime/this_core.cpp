@@ -33,6 +33,7 @@ detail::core& here() {
 
 unsigned index() { return here().index(); }
 unsigned count() { return static_cast<unsigned>(here().all().cores.size()); }
+bool need_yield() { return here().needs_yield(); }
 const char* driver_name() { return here().backend().name(); }
 
 }  // namespace this_core

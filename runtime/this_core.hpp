@@ -28,6 +28,10 @@ namespace this_core {
 [[nodiscard]] unsigned index();
 /// The cores of this runtime.
 [[nodiscard]] unsigned count();
+/// The calling task has run for about 100 us since this core last looked for what has arrived: time
+/// to let others run. For loops that compute; reads the clock, so ask it every few microseconds.
+///   if (this_core::need_yield()) co_await yield();
+[[nodiscard]] bool need_yield();
 /// "uring", "epoll", "futex": what this core's loop waits with.
 [[nodiscard]] const char* driver_name();
 

@@ -63,7 +63,7 @@ void core::turn() noexcept {
 }
 
 void core::run_ready() noexcept {
-  unsigned until_look = look_after_;
+  until_look_ = look_after_;
   for (unsigned left = run_budget; left > 0; --left) {
     root* const r = next();
     if (r == nullptr) return;
@@ -77,9 +77,9 @@ void core::run_ready() noexcept {
       left_ = m.next;
       m.deliver(m);
     }
-    if (--until_look == 0) {
+    if (--until_look_ == 0) {
       if (time_is_up()) return;
-      until_look = look_after_;
+      until_look_ = look_after_;
     }
   }
 }

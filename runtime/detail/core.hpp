@@ -147,6 +147,12 @@ class core {
   unsigned inline_budget = 64;
   /// A sleeping core is woken for tasks that have waited so long, or will. Tests set 0.
   clock::duration worth_a_wake = std::chrono::microseconds(50);
+  /// What runs now has had its time: it should yield, and then this turn ends.
+  [[nodiscard]] bool needs_yield() noexcept {
+    if (now() - turn_began_ <= time_budget) return false;
+    until_look_ = 1;
+    return true;
+  }
   /// The driver as the floor above knows it; set by that driver when it attaches.
   void* io = nullptr;
   /// Delivers what was posted after run() returned; the destructor of the runtime only.
@@ -197,6 +203,7 @@ class core {
   clock::time_point turn_began_{};
   // every so many tasks run_ready() looks at the clock; about every 10 us
   unsigned look_after_ = 16;
+  unsigned until_look_ = 16;
   clock::time_point looked_at_{};
   clock::duration per_task_{};  // of late
   // what share() saw: since when the oldest fork is the same
