@@ -82,6 +82,13 @@ void runtime::start_threads() {
       if (!first) first = std::current_exception();
     }
   }
+  if (!first && options_.stall_notice > options_.stall_notice.zero()) {
+    try {
+      machine_.watch.start(machine_, options_.stall_notice);
+    } catch (...) {
+      first = std::current_exception();
+    }
+  }
   if (first) {
     for (const unsigned i : started) machine_.cores[i]->ask_to_end();
     threads_->all.clear();
@@ -90,6 +97,7 @@ void runtime::start_threads() {
 }
 
 runtime::~runtime() {
+  machine_.watch.stop();
   for (const auto& c : machine_.cores) c->ask_to_end();
   if (options_.simulation != nullptr) play_until_finished();
   threads_->all.clear();  // joins

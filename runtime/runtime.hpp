@@ -37,6 +37,9 @@ struct runtime_options {
   /// How long the drain after such a signal may take before the surviving tasks are listed on
   /// stderr.
   std::chrono::milliseconds drain_notice{10'000};
+  /// A core that makes no turn of its loop for so long is told on stderr, with the task that holds it
+  /// up; at most once a second. 0: never. Off in a simulation.
+  std::chrono::milliseconds stall_notice{25};
   /// Plays the cores in place of threads; not owned. Set by sim::world.
   detail::simulation* simulation = nullptr;
 };

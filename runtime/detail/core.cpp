@@ -257,6 +257,7 @@ void core::take_mail() noexcept {
 clock::time_point core::sleep_deadline() noexcept {
   if (has_ready() || finished()) return clock::time_point::min();
   preemption_point();
+  announced_ = true;
   machine_.sleepers.fetch_add(1, std::memory_order_relaxed);
   sleeping_.store(true, std::memory_order_seq_cst);  // I1 step 1
   preemption_point();
@@ -267,9 +268,12 @@ clock::time_point core::sleep_deadline() noexcept {
 }
 
 void core::wake_up() noexcept {
-  if (sleeping_.load(std::memory_order_relaxed) &&
-      sleeping_.exchange(false, std::memory_order_relaxed))
+  if (!announced_) return;
+  announced_ = false;
+  if (sleeping_.load(std::memory_order_seq_cst) &&
+      sleeping_.exchange(false, std::memory_order_seq_cst))  // W1 step 1
     machine_.sleepers.fetch_sub(1, std::memory_order_relaxed);
+  machine_.watch.core_woke();
 }
 
 bool core::wake_if_asleep(bool to_steal) noexcept {

@@ -73,7 +73,10 @@ class core {
   void ask_to_end() noexcept { post(end_mail_.to<&core::begin_end>(*this)); }
   /// What it has done so far; only the core itself writes there.
   counters counts;
+  /// It sleeps, or is about to; W1 (watchdog.hpp).
+  [[nodiscard]] bool asleep() const noexcept { return sleeping_.load(std::memory_order_seq_cst); }
   /// A glance at its lanes.
+  [[nodiscard]] bool has_to_steal() const noexcept { return forks_.size() + woken_.size() != 0; }
   [[nodiscard]] std::size_t ready_forks() const noexcept { return forks_.size(); }
   [[nodiscard]] std::size_t ready_woken() const noexcept { return woken_.size(); }
   /// Once it is attached.
@@ -175,8 +178,6 @@ class core {
   void share(clock::time_point at) noexcept;
   void take_injected() noexcept;
   void steal_some() noexcept;
-  /// A glance, from any core.
-  [[nodiscard]] bool has_to_steal() const noexcept { return forks_.size() + woken_.size() != 0; }
   [[nodiscard]] bool anything_to_steal() const noexcept;
   void steal_from(core& victim) noexcept;
   void wake_a_thief() noexcept;
@@ -212,6 +213,7 @@ class core {
   std::uint32_t random_;
   unsigned inline_left_ = 0;
   bool ending_ = false;
+  bool announced_ = false;  // sleeping_ was set since the last turn
   member_mail<core> end_mail_;
 
   fork_lane forks_;  // free tasks that have not begun

@@ -4,6 +4,7 @@
 #include <corespun/runtime/detail/core.hpp>
 #include <corespun/runtime/detail/helpers.hpp>
 #include <corespun/runtime/detail/injection.hpp>
+#include <corespun/runtime/detail/watchdog.hpp>
 
 #include <atomic>
 #include <memory>
@@ -30,6 +31,7 @@ struct machine {
   std::atomic<unsigned> sleepers{0};   // cores that sleep, or are about to; a glance
   std::atomic<unsigned> searching{0};  // cores that look for work, or were woken to
   std::vector<std::unique_ptr<core>> cores;  // fixed once the runtime has started
+  watchdog watch;
   helpers pool;                              // declared last: its threads post to cores
 };
 

@@ -13,13 +13,13 @@
 
 namespace corespun::detail {
 
-namespace {
-
 std::string place_of(std::source_location site) {
   return site.line() == 0 ? std::string("main")
                           : "task spawned at " + std::string(site.file_name()) + ":" +
                                 std::to_string(site.line());
 }
+
+namespace {
 
 /// Adds a line for r and one for each root below it.
 void describe(root& r, int level, std::string& text) {

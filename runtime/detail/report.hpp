@@ -3,6 +3,7 @@
 
 #include <corespun/runtime/detail/root.hpp>
 
+#include <source_location>
 #include <string>
 
 namespace corespun::detail {
@@ -10,6 +11,9 @@ namespace corespun::detail {
 /// The tree of tasks below `main`, a line each: what it waits for and where it was spawned. Only
 /// where one thread plays all cores.
 [[nodiscard]] std::string waiting_tasks(root& main);
+
+/// "main", or "task spawned at FILE:LINE".
+[[nodiscard]] std::string place_of(std::source_location site);
 
 /// Prints the tree of tasks below `main` to stderr: what each waits for and where it was spawned.
 /// All cores stand still meanwhile. If one does not within a second, it and the task that blocks it

@@ -10,7 +10,6 @@
 
 #include <unistd.h>
 
-#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <semaphore>
@@ -19,6 +18,7 @@
 #include <utility>
 
 #include "tests/support/run.hpp"
+#include "tests/support/stderr_watch.hpp"
 #include "tests/support/tasks.hpp"
 
 namespace corespun {
@@ -26,6 +26,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::forever;
+using test::stderr_watch;
 using testing::ExitedWithCode;
 using testing::KilledBySignal;
 
@@ -42,33 +43,6 @@ template <typename Fn>
 [[noreturn]] void exit_by(runtime_options options, Fn main) {
   std::_Exit(test::outcome_with(std::move(options), std::move(main)).stopped() ? 0 : 1);
 }
-
-/// Sees what the process writes to stderr, passes it on, and calls back when a text has come.
-class stderr_watch {
- public:
-  template <typename Fn>
-  stderr_watch(std::string text, Fn then) : out_(::dup(STDERR_FILENO)) {
-    int ends[2];
-    if (::pipe(ends) != 0) std::abort();
-    ::dup2(ends[1], STDERR_FILENO);
-    std::thread([this, in = ends[0], text = std::move(text), then]() mutable {
-      std::string all;
-      char buffer[512];
-      for (ssize_t n; (n = ::read(in, buffer, sizeof buffer)) > 0 || errno == EINTR;) {
-        if (n <= 0) continue;
-        all.append(buffer, static_cast<std::size_t>(n));
-        if (::write(out_, buffer, static_cast<std::size_t>(n)) < 0) std::abort();
-        if (!text.empty() && all.find(text) != std::string::npos) {
-          text.clear();
-          then();
-        }
-      }
-    }).detach();  // until the process ends
-  }
-
- private:
-  int out_;
-};
 
 // --- one function per process ---
 

@@ -22,6 +22,7 @@ namespace corespun::test {
   options.cores = n;
   options.pin = false;
   options.affinity = affinity::core;
+  options.stall_notice = {};  // a test may block; what is about the notice says so
   if (on_sim()) sim_machine::get().play(options, io_options());
   return options;
 }
