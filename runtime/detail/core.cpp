@@ -149,8 +149,10 @@ void core::share(clock::time_point at) noexcept {
     oldest_since_ = at;
   }
   if (machine_.sleepers.load(std::memory_order_relaxed) == 0 || machine_.cores.size() == 1) return;
+  if (!has_to_steal()) return;
   const bool old_fork = forks_.size() != 0 && at - oldest_since_ >= worth_a_wake;
-  if (old_fork || woken_.size() * per_task_ >= worth_a_wake) wake_a_thief();
+  const bool by_chance = simulation_ != nullptr && simulation_->one_in(4, sim::site::order);
+  if (old_fork || woken_.size() * per_task_ >= worth_a_wake || by_chance) wake_a_thief();
 }
 
 void core::wake_a_thief() noexcept {

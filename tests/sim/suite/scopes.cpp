@@ -32,6 +32,7 @@ constexpr const char* probes[] = {
     "a scope rethrew what its body threw",
     "a helper was called",
     "an exit handler ran",
+    "a task moved",
 };
 
 struct tree {
@@ -92,7 +93,13 @@ unsigned any_core() { return sim::choose(this_core::count()); }
 
 task<> branch(tree& t, unsigned depth);
 
-task<int> child(ledger& l, int id, unsigned depth) {
+/// Bound to any core, or free.
+template <typename... A>
+auto spawn_somewhere(scope& s, bool bound, A... what) {
+  return bound ? s.spawn_on(any_core(), std::move(what)...) : s.spawn(std::move(what)...);
+}
+
+task<int> child(ledger& l, int id, unsigned depth, bool bound) {
   const present here(l);
   const unsigned core = this_core::index();
   switch (sim::choose(7)) {
@@ -112,7 +119,10 @@ task<int> child(ledger& l, int id, unsigned depth) {
       auto below = branch(l.all, depth - 1);
       co_await std::move(below);
   }
-  require(this_core::index() == core, "a task has moved");
+  if (this_core::index() != core) {
+    require(!bound, "a bound task has moved");
+    sim::probe("a task moved");
+  }
   if (one_in(l.all.throws_one_in)) {
     l.threw = true;
     throw planned{id};
@@ -180,11 +190,11 @@ task<> at_exit(ledger& l) {
 task<> spawn_one(ledger& l, scope& s, unsigned depth) {
   const int id = l.all.next_id++;
   const bool ends = !one_in(l.all.cancels_one_in);
-  const unsigned where = any_core();
-  auto handle = ends ? s.spawn_on(where, child, std::ref(l), id, depth)
-                     : s.spawn_on(where, endless, std::ref(l));
+  const bool bound = sim::choose(2) == 0;
+  auto handle = ends ? spawn_somewhere(s, bound, child, std::ref(l), id, depth, bound)
+                     : spawn_somewhere(s, bound, endless, std::ref(l));
   if (!ends) {
-    (void)s.spawn_on(any_core(), cancel_task, std::ref(l), std::move(handle));
+    (void)spawn_somewhere(s, bound, cancel_task, std::ref(l), std::move(handle));
     co_return;
   }
   joined j(std::move(handle), id, s);
@@ -194,7 +204,7 @@ task<> spawn_one(ledger& l, scope& s, unsigned depth) {
   }
   switch (sim::choose(3)) {
     case 0: break;
-    case 1: (void)s.spawn_on(any_core(), join_elsewhere, std::ref(l), std::move(j)); break;
+    case 1: (void)spawn_somewhere(s, bound, join_elsewhere, std::ref(l), std::move(j)); break;
     default: auto here = join(std::move(j)); co_await std::move(here);
   }
 }

@@ -25,6 +25,7 @@ extern const scenario echo;
 extern const scenario chat;
 extern const scenario timeouts;
 extern const scenario scopes;
+extern const scenario forks;
 
 /// What a scenario promises.
 inline void require(bool holds, const std::string& otherwise) {
