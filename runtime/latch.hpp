@@ -22,7 +22,7 @@ class latch {
 
   /// More than is left is a bug and aborts.
   void count_down(std::size_t n = 1) noexcept {
-    // C1: the last one has seen what all others wrote before they counted down; E1 passes it on
+    // D1: the last one has seen what all others wrote before they counted down; E1 passes it on
     const std::size_t before = left_.fetch_sub(n, std::memory_order_acq_rel);
     if (before < n)
       detail::caller_bug("a latch is counted down below zero", "make it with a larger count");
@@ -36,7 +36,7 @@ class latch {
   [[nodiscard]] auto wait() noexcept { return open_.wait(); }
 
  private:
-  std::atomic<std::size_t> left_;  // written by all; C1
+  std::atomic<std::size_t> left_;  // written by all; D1
   event open_;
 };
 

@@ -126,11 +126,13 @@ void scope::carry_out_cancel() noexcept {
     for (detail::spawned* s = tasks_; s != nullptr; s = s->following) visit(*s);
   };
   if (!tour_.ends_here<&scope::carry_out_cancel>(*this, all)) return;
+  bool last = false;
   {
     const std::lock_guard hold(lock_);
     touring_ = false;
+    last = --alive_ == 0;
   }
-  one_less();
+  if (last) all_ended();
 }
 
 std::coroutine_handle<> scope::child_ended(detail::root& child) noexcept {
@@ -189,7 +191,10 @@ void scope::one_less() noexcept {
 
 void scope::all_ended() noexcept {
   if (exits_) {
-    alive_ = 1;
+    {
+      const std::lock_guard hold(lock_);  // others may look
+      alive_ = 1;
+    }
     exit_root_.destroy_frames();  // of handlers whose tasks have registered more
     exit_root_.adopt(*parent_, *this, exit_run_->release(), nullptr);
     exit_run_.reset();

@@ -272,6 +272,37 @@ task<> wakes_and_cancels() {
   require(woken + stopped + unbegun == n, "a wait ended twice, or never");
 }
 
+/// The last branch ends where the others did, while the cancel looks for it on another core.
+task<> woken_under_a_cancel() {
+  round r;
+  auto work = [&r]() -> task<> {
+    for (int i = 0; i < 4; ++i) {
+      event gate;
+      auto inside = [&](scope& s) -> task<> {
+        auto ends_both = [&]() -> task<> {
+          co_await sleep_for(a_moment());
+          s.cancel();
+          gate.open();
+        };
+        (void)s.spawn(ends_both);
+        auto wanders = [&]() -> task<> {
+          const present here(r);
+          for (unsigned n = sim::choose(4); n > 0; --n) co_await yield();
+          co_await gate.wait();
+        };
+        auto at_once = []() -> task<> { co_return; };
+        auto both = when_all(at_once, wanders);
+        (void)co_await std::move(both);
+      };
+      auto all = with_scope(inside);
+      co_await std::move(all);
+      require(r.alive == 0, "a branch was not awaited");
+    }
+  };
+  auto all = with_gate(r, work);
+  co_await std::move(all);
+}
+
 /// A wait of two: one of both takes effect, whichever core decides it.
 task<> selects() {
   round r;
