@@ -120,6 +120,8 @@ class sim_driver final : public io_driver {
 
   int start(op& o) noexcept override {
     if (o.code == op_code::close) return host_.close(o.fd) == 0 ? 0 : -errno;
+    if (o.on != nullptr && &o.on->driver() != this)
+      watch_.wrong("an operation began on a core that does not have the descriptor");
     std::shared_ptr<sim_socket> s = host_.at(o.fd);
     if (s == nullptr && o.fd >= sim_host::first_descriptor) return -EBADF;
     if (s == nullptr && o.on == nullptr) return -EBADF;

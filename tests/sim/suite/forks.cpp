@@ -379,9 +379,9 @@ task<> bound() {
 
 task<> rounds(std::shared_ptr<bool> ended) {
   for (unsigned n = 2 + sim::choose(6); n > 0; --n) {
-    task<> (*const all[])() = {
-        counted, throwing, stopped_by_a_scope, stopped_by_a_limit, raced, wakes_and_cancels,
-        selects, bound};
+    task<> (*const all[])() = {counted, throwing,          stopped_by_a_scope,   stopped_by_a_limit,
+                               raced,   wakes_and_cancels, woken_under_a_cancel, selects,
+                               bound};
     auto one = all[sim::choose(std::size(all))]();
     co_await std::move(one);
   }

@@ -2,6 +2,7 @@
 // time. What completed wins, the first limit counts, and no byte is lost between two attempts.
 
 #include <corespun/net/connect.hpp>
+#include <corespun/runtime/affinity.hpp>
 #include <corespun/runtime/as_result.hpp>
 #include <corespun/runtime/buggify.hpp>
 #include <corespun/runtime/deadline.hpp>
@@ -242,7 +243,15 @@ task<> receive() {
   }
 }
 
+/// A free task begins elsewhere, and goes where its stream is held.
+task<> wander() {
+  co_await resume_on(any_core());
+  co_await resume_anywhere();
+}
+
 task<> receive_until_closed(tcp_stream& s, bool& ended) {
+  auto away = wander();
+  co_await std::move(away);
   while (s.valid()) {
     const result<lease> r = co_await s.recv();
     if (r) continue;  // also if it was just in time
@@ -252,12 +261,24 @@ task<> receive_until_closed(tcp_stream& s, bool& ended) {
   ended = true;
 }
 
+/// More than the peer takes, so that a write waits, perhaps on another core than the receive.
+task<> write_until_closed(tcp_stream& s) {
+  auto away = wander();
+  co_await std::move(away);
+  const std::string much(100'000, 'x');
+  while (s.valid()) {
+    const result<> sent = co_await s.write_all(much);
+    if (!sent) co_return;
+  }
+}
+
 task<> close_beside_receive() {
   auto connecting = connected();
   tcp_stream s = co_await std::move(connecting);
   bool ended = false;
   auto inside = [&](scope& all) -> task<> {
     (void)all.spawn(receive_until_closed, std::ref(s), std::ref(ended));
+    (void)all.spawn(write_until_closed, std::ref(s));
     co_await sleep_for(std::chrono::microseconds(sim::choose(1000)));
     const result<> closed = co_await s.close();
     require(closed.has_value(), "close");
