@@ -140,12 +140,11 @@ class deadline_awaiter final : private joiner, private timer {
   member_mail<deadline_awaiter> mail_;
   root child_;
 
-  static constexpr wait_kind kind{
-      Shielded == shielded::yes ? "shield" : "deadline",
-      Shielded == shielded::yes ? nullptr : &deadline_awaiter::cancel,
-      [](void* self, child_visitor v, void* context) {
-        v(context, static_cast<deadline_awaiter*>(self)->child_);
-      }};
+  static constexpr wait_kind kind{Shielded == shielded::yes ? "shield" : "deadline",
+                                  Shielded == shielded::yes ? nullptr : &deadline_awaiter::cancel,
+                                  [](void* self, child_visitor v, void* context) {
+                                    v(context, static_cast<deadline_awaiter*>(self)->child_);
+                                  }};
 };
 
 template <typename T, shielded Shielded>

@@ -77,10 +77,10 @@ task<int> serve_hot(std::uint16_t port, scope& connections) {
 int main(int argc, char** argv) {
   bool computes = false;
   bool hot = false;
-  const example::server_options settings = example::parse(
-      argc, argv, "echoes what it receives, under difficulties",
-      {{"--compute", "a task on each core computes all the time", &computes},
-       {"--hot", "one core accepts all connections; they may move", &hot}});
+  const example::server_options settings =
+      example::parse(argc, argv, "echoes what it receives, under difficulties",
+                     {{"--compute", "a task on each core computes all the time", &computes},
+                      {"--hot", "one core accepts all connections; they may move", &hot}});
   options o;
   o.cores = settings.cores;
   auto start = [&](scope& s) -> task<int> {

@@ -137,8 +137,8 @@ TEST(free_streams, a_cancel_reaches_reads_wherever_they_wait) {
       for (int k = 0; k < 8; ++k) ends.push_back(socket_pair());
       co_await with_scope([&](scope& s) -> task<> {
         for (raw_pair& pair : ends) {
-          auto reads = [stream = std::make_shared<tcp_stream>(
-                            stream_on(std::move(pair.one)))]() -> task<> {
+          auto reads =
+              [stream = std::make_shared<tcp_stream>(stream_on(std::move(pair.one)))]() -> task<> {
             co_await wander();
             (void)co_await stream->recv();
           };
