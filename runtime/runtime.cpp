@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <future>
 #include <semaphore>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -59,7 +60,7 @@ void runtime::start_threads() {
     for (unsigned i = 0; i < count; ++i) {
       threads_->all.emplace_back([this, i, cpu = cpus[i % cpus.size()], &attached] {
         detail::name_this_thread("corespun-" + std::to_string(i));
-        if (options_.pin) detail::pin_this_thread(cpu);
+        if (options_.pin) detail::pin_this_thread(std::span(&cpu, 1));
         detail::core& c = *machine_.cores[i];
         try {
           c.attach(options_.driver(i));
@@ -189,6 +190,7 @@ void runtime::wait_for(detail::root& main, std::coroutine_handle<> frame) {
     play(main, frame);
     return;
   }
+  const detail::helpers::stand_in while_this_one_waits;
   detail::signal_wait wait(options_.handle_signals);
   main_joiner joiner(wait);
   main_cancel cancel(main);

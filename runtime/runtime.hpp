@@ -27,7 +27,8 @@ struct runtime_options {
   bool pin = true;
   /// Of main, and so of the tasks that it starts: may they move between cores?
   corespun::affinity affinity = corespun::affinity::any;
-  /// At most so many threads for blocking calls, at least one.
+  /// At most so many threads for blocking calls, at least one. One that itself waits in
+  /// runtime::run() is not counted meanwhile: what it waits for may need a thread, too.
   unsigned offload_threads = 64;
   /// What each core waits with.
   driver_factory driver = make_futex_driver;

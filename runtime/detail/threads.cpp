@@ -37,10 +37,10 @@ std::vector<unsigned> usable_cpus() {
   return cpus;
 }
 
-void pin_this_thread(unsigned cpu) noexcept {
+void pin_this_thread(std::span<const unsigned> cpus) noexcept {
   cpu_set_t set;
   CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
+  for (const unsigned cpu : cpus) CPU_SET(cpu, &set);
   (void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // Threads of the runtime: pinned, named, and never the ones that take the signals of the host.
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,7 @@ class all_signals_blocked {
 /// The processors this process may use, as in sched_getaffinity(2). Never empty.
 [[nodiscard]] std::vector<unsigned> usable_cpus();
 /// A refusal is ignored: a container may forbid it, and the thread works all the same.
-void pin_this_thread(unsigned cpu) noexcept;
+void pin_this_thread(std::span<const unsigned> cpus) noexcept;
 /// For debuggers and top; at most 15 characters.
 void name_this_thread(const std::string& name) noexcept;
 
