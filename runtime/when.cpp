@@ -86,7 +86,11 @@ std::coroutine_handle<> group::finish_on(core& here) noexcept {
 
 void group::cancel_branches() noexcept {
   if (cancelled_.exchange(true, std::memory_order_relaxed)) return;
-  left_.fetch_add(1, std::memory_order_relaxed);
+  // J1: not if the last branch has ended on another core, which ends the wait at this very time.
+  std::size_t left = left_.load(std::memory_order_relaxed);
+  do {
+    if (left == 0) return;
+  } while (!left_.compare_exchange_weak(left, left + 1, std::memory_order_relaxed));
   for (root& b : branches_) b.mark_cancelled();
   carry_out_cancel();
 }

@@ -4,7 +4,9 @@
 #include <corespun/runtime/as_result.hpp>
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/event.hpp>
+#include <corespun/runtime/offload.hpp>
 #include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/select.hpp>
 #include <corespun/runtime/sleep.hpp>
 #include <corespun/runtime/this_core.hpp>
 #include <corespun/runtime/when.hpp>
@@ -238,6 +240,97 @@ TEST(migration, a_wake_that_races_with_a_cancel_ends_the_wait_once) {
     }
   });
   EXPECT_EQ(ended, 5000);
+}
+
+/// A thread that is no core cancels some of the tasks and opens the gate for all of them.
+TEST(migration, a_foreign_thread_cancels_and_wakes_tasks_wherever_they_are) {
+  const int rounds = test::on_sim() ? 20 : 200;
+  int ended = 0;
+  run_free_on(4, [&]() -> task<> {
+    for (int i = 0; i < rounds; ++i) {
+      event gate;
+      std::atomic<int> passed{0};
+      co_await with_scope([&](scope& s) -> task<> {
+        std::vector<task_handle<void>> some;
+        std::vector<task_handle<void>> all;
+        for (int k = 0; k < 20; ++k) {
+          auto waits = [&gate, &passed, k]() -> task<> {
+            for (int y = 0; y < k % 5; ++y) co_await yield();
+            auto both = when_all(gate.wait(), gate.wait());
+            (void)co_await std::move(both);
+            ++passed;
+          };
+          (k % 3 == 0 ? some : all).push_back(s.spawn(waits));
+        }
+        auto foreign = [&] {
+          for (task_handle<void>& h : some) h.cancel();
+          gate.open();
+          const std::vector<task_handle<void>> dropped_here = std::move(some);
+        };
+        co_await offload(foreign);
+        for (task_handle<void>& h : all) {
+          if ((co_await h.join()).has_value()) ++ended;
+        }
+      });
+      EXPECT_GE(passed, 13);
+    }
+  });
+  EXPECT_EQ(ended, rounds * 13);
+}
+
+/// The gate opens on one core while the time runs out on another.
+TEST(migration, a_select_with_a_time_is_decided_once_on_any_core) {
+  std::atomic<int> opened{0};
+  std::atomic<int> late{0};
+  run_free_on(4, [&]() -> task<> {
+    for (int i = 0; i < 100; ++i) {
+      event gate;
+      co_await with_scope([&](scope& s) -> task<> {
+        for (int k = 0; k < 20; ++k) {
+          auto waits = [&, k]() -> task<> {
+            for (int y = 0; y < k % 4; ++y) co_await yield();
+            const auto first = co_await select(gate.wait(), sleep_for(k * 20us));
+            ++(first.index() == 0 ? opened : late);
+          };
+          (void)s.spawn(waits);
+        }
+        co_await sleep_for(100us);
+        gate.open();
+      });
+    }
+  });
+  EXPECT_EQ(opened + late, 2000);
+  EXPECT_GT(late, 0);
+}
+
+/// Losers are cancelled on the cores where they are, and awaited; who won keeps its value.
+TEST(migration, a_race_between_tasks_that_move_has_one_winner_and_no_survivors) {
+  std::atomic<int> alive{0};
+  run_free_on(4, [&]() -> task<> {
+    for (int i = 0; i < 300; ++i) {
+      std::vector<task<int>> runners;
+      for (int k = 0; k < 8; ++k) {
+        auto run = [](std::atomic<int>& in, int laps) -> task<int> {
+          ++in;
+          struct leaves {
+            std::atomic<int>& in;
+            ~leaves() { --in; }
+          } const at_end{in};
+          for (int lap = 0; lap < laps; ++lap) {
+            auto both = when_all(yield(), yield());
+            (void)co_await std::move(both);
+          }
+          if (laps % 2 == 0) co_await sleep_for(50us);
+          co_return laps;
+        };
+        runners.push_back(run(alive, (i + k) % 8 + 1));
+      }
+      auto race = when_any(std::move(runners));
+      const auto ended = co_await std::move(race);
+      EXPECT_TRUE(ended.outcomes[ended.index].has_value());
+      EXPECT_EQ(alive, 0);
+    }
+  });
 }
 
 TEST(migration, a_deadline_holds_for_what_moved_away) {
