@@ -101,13 +101,7 @@ TEST(metrics, tell_what_is_ready_and_what_a_full_lane_sent_elsewhere) {
 }
 
 TEST(metrics, count_as_stolen_what_another_core_has_taken) {
-  runtime_options options = test::cores(2);
-  options.affinity = affinity::any;
-  runtime rt(options);
-  for (const auto& c : rt.inner().cores) {
-    c->worth_a_wake = 0ns;
-    c->run_budget = 4;
-  }
+  runtime rt(test::eager(test::cores(2)));
   run_with(rt, [](runtime& here) -> task<> {
     std::atomic<bool> moved{false};
     co_await with_scope([&](scope& s) -> task<> {

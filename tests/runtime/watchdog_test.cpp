@@ -219,8 +219,8 @@ TEST(stall_watchdog, has_the_tasks_behind_one_that_never_yields_taken_by_a_core_
   {
     runtime_options options = watched(2);
     options.affinity = affinity::any;
-    runtime rt(options);
-    for (const auto& c : rt.inner().cores) c->worth_a_wake = 1h;  // they call nobody themselves
+    const auto call_nobody = [](detail::core& c) { c.worth_a_wake = 1h; };
+    runtime rt(test::tuned(std::move(options), call_nobody));
     std::atomic<int> ended{0};
     (void)rt.run([&]() -> task<> {
       co_await with_scope([&](scope& s) -> task<> {

@@ -48,15 +48,22 @@ class tuning_driver final : public driver {
   std::function<void(detail::core&)> tune_;
 };
 
+/// tune(core&) for each core before its first turn, on its own thread.
+[[nodiscard]] inline runtime_options tuned(runtime_options options,
+                                           std::function<void(detail::core&)> tune) {
+  options.driver = [real = std::move(options.driver), tune = std::move(tune)](unsigned index) {
+    return std::make_unique<tuning_driver>(real(index), tune);
+  };
+  return options;
+}
+
 /// Free tasks, and cores that call for help at once, so that much is stolen.
 [[nodiscard]] inline runtime_options eager(runtime_options options) {
   options.affinity = affinity::any;
-  options.driver = [real = std::move(options.driver)](unsigned index) {
-    return std::make_unique<tuning_driver>(real(index), [](detail::core& c) {
-      c.worth_a_wake = clock::duration::zero();
-      c.run_budget = 4;
-    });
-  };
+  options = tuned(std::move(options), [](detail::core& c) {
+    c.worth_a_wake = clock::duration::zero();
+    c.run_budget = 4;
+  });
   return options;
 }
 
