@@ -83,6 +83,7 @@ void root::cancel_pinned() noexcept {
 }
 
 void root::resume() noexcept {
+  if (above_ != nullptr) (void)cancelled_here_or_above();
   if (stopping_) {
     unwind();
   } else {

@@ -23,7 +23,8 @@
 //   3  tell the home core, if it waits  3  stop at once, if it is set
 //
 // C3: a task that waits for its parts (a group) says so by a plain store. So a canceller may miss it;
-// but a part that really waits has made step 1 since, and looks at the tasks above it, too.
+// but a part that really waits has made step 1 since, and looks at the tasks above it, too. So does
+// each part that the loop resumes, for those that never wait.
 //
 // C2: one ends the wait. On its home a wait is ended by plain stores. Another core that wakes a
 // waiter takes wait_ by compare-and-swap; if at this time the home carries a cancel out, wait_
@@ -122,13 +123,13 @@ class root : public mail {
   /// The same for a part of a task that waits for it: a branch, the body of a scope. `above`: the
   /// parent, or nullptr if its cancel is not one of this part.
   void adopt(const root& parent, joiner& owner, std::coroutine_handle<> outermost,
-             const root* above) noexcept {
+             root* above) noexcept {
     adopt(parent.home(), owner, outermost, parent.bound());
     site = parent.site;
     above_ = above;
     is_part_ = true;
   }
-  void adopt_owned(const root& parent, joiner& owner) noexcept {
+  void adopt_owned(root& parent, joiner& owner) noexcept {
     adopt(parent, owner, outermost_, &parent);
   }
   void own(std::coroutine_handle<> not_begun) noexcept { outermost_ = not_begun; }
@@ -186,7 +187,7 @@ class root : public mail {
   /// Lets others go first.
   void yield(std::coroutine_handle<> leaf) noexcept {
     leaf_ = leaf;
-    stopping_ = cancelled();
+    stopping_ = cancelled_here_or_above();
     complete();
   }
   /// Goes on on another core.
@@ -284,11 +285,14 @@ class root : public mail {
  private:
   friend class injection;
   void unwind() noexcept;
-  [[nodiscard]] bool cancelled_here_or_above() const noexcept {
-    for (const root* r = this; r != nullptr; r = r->above_) {
-      if (r->cancelled_.load(std::memory_order_seq_cst)) return true;
-    }
-    return false;
+  /// C3. What is cancelled above is marked down to here.
+  [[nodiscard]] bool cancelled_here_or_above() noexcept {
+    root* marked = this;
+    while (marked != nullptr && !marked->cancelled_.load(std::memory_order_seq_cst))
+      marked = marked->above_;
+    if (marked == nullptr) return false;
+    for (root* r = this; r != marked; r = r->above_) r->mark_cancelled();
+    return true;
   }
 
   // wait_ is the address of the kind with these marks, or 0: it runs, is ready or has ended.
@@ -304,7 +308,7 @@ class root : public mail {
   std::atomic<core*> home_{nullptr};  // written by the core that takes it; read by cancellers
   std::atomic<std::uintptr_t> wait_{0};  // C1, C2
   std::coroutine_handle<> outermost_;
-  const root* above_ = nullptr;  // the task that waits for this part of it; C3
+  root* above_ = nullptr;  // the task that waits for this part of it; C3
   // set by adopt()
   joiner* owner_;
   std::coroutine_handle<> leaf_;
