@@ -81,7 +81,7 @@ void detail::file::close_there() noexcept {
   core* const here = core::current();
   if (here != nullptr && here->io != nullptr) {
     io_driver& d = io_driver::of(*here);
-    if (here->is_beside(origin->home()) && hold(d)) {
+    if (here->is_beside(origin->home()) && hold(d) == where::here) {
       d.close_file(*this, closer);
       return;
     }

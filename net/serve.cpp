@@ -7,26 +7,6 @@
 
 namespace corespun::detail {
 
-void crowd::leave() noexcept {
-  --inside_;
-  if (room_) room_->open();
-  if (empty_ && inside_ == 0) empty_->open();
-}
-
-task<> crowd::room() {
-  while (full()) {
-    room_.emplace();
-    co_await room_->wait();
-  }
-}
-
-task<> crowd::empty() {
-  while (inside_ > 0) {
-    empty_.emplace();
-    co_await empty_->wait();
-  }
-}
-
 pace::pace(double per_second) noexcept
     : distance_(per_second > 0 ? std::chrono::duration_cast<clock::duration>(
                                      std::chrono::duration<double>(1 / per_second))

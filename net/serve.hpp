@@ -22,13 +22,13 @@
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/event.hpp>
 #include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/semaphore.hpp>
 #include <corespun/runtime/sleep.hpp>
 #include <corespun/runtime/this_core.hpp>
 
 #include <chrono>
 #include <exception>
 #include <new>
-#include <optional>
 #include <system_error>
 #include <type_traits>
 
@@ -46,22 +46,18 @@ struct serve_limits {
 
 namespace detail {
 
-/// The connections of one core: how many there may be, and who waits for room or for the last to
-/// leave.
-class crowd {
+/// A place for one connection of a core; given back by the destructor, on whatever core.
+class place {
  public:
-  explicit crowd(unsigned limit) noexcept : limit_(limit) {}
-  [[nodiscard]] bool full() const noexcept { return limit_ != 0 && inside_ >= limit_; }
-  void enter() noexcept { ++inside_; }
-  void leave() noexcept;
-  [[nodiscard]] task<> room();
-  [[nodiscard]] task<> empty();
+  explicit place(semaphore& all) noexcept : all_(&all) {}
+  place(place&& other) noexcept : all_(std::exchange(other.all_, nullptr)) {}
+  place& operator=(place&&) = delete;
+  ~place() {
+    if (all_ != nullptr) all_->release();
+  }
 
  private:
-  unsigned limit_;  // 0: none
-  unsigned inside_ = 0;
-  std::optional<event> room_;  // somebody waits for inside_ < limit_
-  std::optional<event> empty_;  // somebody waits for inside_ == 0
+  semaphore* all_;
 };
 
 /// When the next connection may be accepted.
@@ -105,7 +101,9 @@ class server_part {
   server_part(tcp_listener l, Handler h, serve_limits limits, unsigned cores)
       : listener_(std::move(l)),
         handler_(std::move(h)),
-        crowd_(limits.max_connections == 0 ? 0 : (limits.max_connections + cores - 1) / cores),
+        limit_(limits.max_connections == 0 ? no_limit
+                                           : (limits.max_connections + cores - 1) / cores),
+        places_(limit_),
         pace_(limits.max_accepts_per_second / cores),
         grace_(limits.grace) {}
 
@@ -146,7 +144,7 @@ class server_part {
       connections_ = &s;
       ready_.open();
       co_await closing_.wait();
-      if (grace_ > grace_.zero()) (void)co_await with_timeout(grace_, crowd_.empty());
+      if (grace_ > grace_.zero()) (void)co_await with_timeout(grace_, places_.acquire(limit_));
       s.cancel();
     };
     co_await with_scope(std::move(body));
@@ -154,10 +152,11 @@ class server_part {
 
   task<> accept_all() {
     while (true) {
-      if (crowd_.full()) co_await crowd_.room();
+      co_await places_.acquire();
+      place mine(places_);
       if (pace_.limited()) co_await pace_.next();
       result<tcp_stream> stream = co_await listener_.accept();
-      std::error_code error = stream ? start(std::move(*stream)) : stream.error();
+      std::error_code error = stream ? start(std::move(*stream), std::move(mine)) : stream.error();
       if (!error) {
         pace_.accepted();
       } else if (passes_with_time(error)) {
@@ -168,22 +167,17 @@ class server_part {
     }
   }
 
-  std::error_code start(tcp_stream stream) {
+  std::error_code start(tcp_stream stream, place mine) {
     try {
-      (void)connections_->spawn(&server_part::one_connection, this, std::move(stream));
-      crowd_.enter();
+      (void)connections_->spawn(&server_part::one_connection, this, std::move(stream),
+                                std::move(mine));
       return {};
     } catch (const std::bad_alloc&) {
       return std::make_error_code(std::errc::not_enough_memory);
     }
   }
 
-  static task<> one_connection(server_part* self, tcp_stream stream) {
-    struct leaving {
-      explicit leaving(crowd& c) noexcept : from(c) {}
-      ~leaving() { from.leave(); }
-      crowd& from;
-    } const guard(self->crowd_);
+  static task<> one_connection(server_part* self, tcp_stream stream, place) {
     try {
       co_await self->handler_(std::move(stream));
     } catch (...) {
@@ -193,7 +187,9 @@ class server_part {
 
   tcp_listener listener_;
   Handler handler_;
-  crowd crowd_;
+  static constexpr std::size_t no_limit = 1'000'000'000;
+  std::size_t limit_;
+  semaphore places_;
   pace pace_;
   std::chrono::milliseconds grace_;
   scope* connections_ = nullptr;

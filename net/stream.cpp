@@ -49,7 +49,7 @@ result<tcp_stream> accept_awaiter::await_resume() const {
   io_driver& d = driver().accepts_direct() ? driver() : io_driver::here();
   file* const f = d.try_open_file(n, file::kind::socket, d.accepts_direct());
   if (f == nullptr) return std::unexpected(system_error_code(ENOMEM));
-  f->short_is_empty = file_->short_is_empty;  // of the kind of its listener
+  f->short_is_empty = short_is_empty_;
   return tcp_stream(fd(*f));
 }
 

@@ -151,12 +151,14 @@ class [[nodiscard]] accept_awaiter : public op_awaiter {
  private:
   friend op_awaiter;
   [[nodiscard]] bool start(std::coroutine_handle<> leaf, root& task) {
+    short_is_empty_ = file_->short_is_empty;
     return file_->many != nullptr ? wait_in_queue(*this, leaf, task) : begin(*this, leaf, task);
   }
   [[nodiscard]] static op_code code() noexcept { return op_code::accept; }
   [[nodiscard]] file* used() const noexcept { return file_; }
   [[nodiscard]] op& fill(io_driver& d) const;
   file* file_;
+  bool short_is_empty_ = false;  // of the kind of its listener
 };
 
 }  // namespace detail

@@ -215,11 +215,17 @@ void scope::add_exit(std::unique_ptr<exit_node> exit) {
   exits_ = std::move(exit);
 }
 
+std::unique_ptr<scope::exit_node> scope::next_exit() noexcept {
+  const std::lock_guard hold(lock_);
+  if (!exits_) return nullptr;
+  return std::exchange(exits_, std::move(exits_->next));
+}
+
 task<> scope::run_exits() {
   const clock::time_point limit = clock::now() + exit_limit;
   std::exception_ptr first;
-  while (exits_) {  // a handler may register another one
-    const std::unique_ptr<exit_node> exit = std::exchange(exits_, std::move(exits_->next));
+  // A handler may register another one, and so may the tasks that it spawns.
+  while (const std::unique_ptr<exit_node> exit = next_exit()) {
     try {
       task<> handler = exit->call();
       const result<> ended = co_await with_deadline(limit, std::move(handler));

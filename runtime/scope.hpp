@@ -294,6 +294,7 @@ class scope : private detail::joiner {
   void all_ended() noexcept;
   void carry_out_cancel() noexcept;
   void add_exit(std::unique_ptr<exit_node> exit);
+  [[nodiscard]] std::unique_ptr<exit_node> next_exit() noexcept;
   task<> run_exits();
 
   detail::root* parent_ = nullptr;

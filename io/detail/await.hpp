@@ -32,9 +32,17 @@ class op_awaiter {
     self.task_ = &task;
     self.driver_ = &driver;
     file* const f = self.used();
-    if (f != nullptr && !f->hold(driver)) {
-      follow(self, leaf, task, *f);
-      return true;
+    if (f != nullptr) {
+      const file::where where = f->hold(driver);
+      if (where == file::where::elsewhere) {
+        follow(self, leaf, task, *f);
+        return true;
+      }
+      if (where == file::where::closed || !self.is_still(*f)) {
+        if (where == file::where::here) f->let_go();
+        task.op_result = -own_error(errc::closed);
+        return false;
+      }
     }
     const bool cancelled = !task.begin_owning_wait(leaf, &self, kind_of(self.code()));
     try {
@@ -56,14 +64,15 @@ class op_awaiter {
     (void)task.complete_inline();
     return false;
   }
-  /// start() is called anew where the descriptor is.
+  /// start() is called anew where the descriptor is. It may have been closed when we arrive.
   template <typename Derived>
   static void follow(Derived& self, std::coroutine_handle<> leaf, root& task, file& f) {
     if (task.bound()) bound_elsewhere();
+    if (self.generation_ == 0) self.generation_ = f.generation;
     task.go_to(leaf, &self, f.driver().home(), [](mail& m) noexcept {
       root& arrived = static_cast<root&>(m);
-      if (!static_cast<Derived*>(arrived.what())->start(arrived.leaf(), arrived))
-        arrived.complete();
+      Derived& me = *static_cast<Derived*>(arrived.what());
+      if (is_gone(me, arrived) || !me.start(arrived.leaf(), arrived)) arrived.complete();
     });
   }
   /// The wait is made by a multishot queue, where its file is. False: it has completed.
@@ -83,6 +92,21 @@ class op_awaiter {
   [[nodiscard]] io_driver& driver() const noexcept { return *driver_; }
 
  private:
+  /// True: it was closed meanwhile, and that is the result.
+  template <typename Derived>
+  [[nodiscard]] static bool is_gone(Derived& self, root& task) noexcept {
+    file& f = *self.used();
+    const file::where where = f.hold(io_driver::of(task.home()));
+    if (where == file::where::elsewhere) return false;
+    const bool gone = where == file::where::closed || !self.is_still(f);
+    if (where == file::where::here) f.let_go();
+    if (gone) task.op_result = -own_error(errc::closed);
+    return gone;
+  }
+  /// The one that it was when we set out.
+  [[nodiscard]] bool is_still(const file& f) const noexcept {
+    return generation_ == 0 || f.generation == generation_;
+  }
   [[nodiscard]] static const wait_kind& kind_of(op_code code) noexcept;
   [[nodiscard]] static bool take_from(file& f, std::coroutine_handle<> leaf, root& task);
   [[noreturn]] static void bound_elsewhere();
@@ -90,6 +114,7 @@ class op_awaiter {
   root* task_ = nullptr;
   io_driver* driver_ = nullptr;
   op* op_ = nullptr;
+  std::uint32_t generation_ = 0;  // of the file; 0: we have not set out
 };
 
 }  // namespace corespun::detail

@@ -109,7 +109,7 @@ class epoll_driver final : public io_driver {
   // The file may have gone to another core since; then the event means nothing. If it has been closed
   // and opened again as another one, that one tries once in vain.
   void happened(file& f, std::uint32_t events) noexcept {
-    if (!f.hold_if_with(*this)) return;
+    if (!f.glance(*this)) return;
     if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
       f.in_ready = true;
       // a read stops at urgent data, with more behind
@@ -119,7 +119,7 @@ class epoll_driver final : public io_driver {
     if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) f.out_ready = true;
     op* const reading = f.in_ready ? f.reading : nullptr;
     op* const writing = f.out_ready ? f.writing : nullptr;
-    f.let_go();
+    f.end_glance();
     // One may end the file, if that waits for it to close; it waits for both.
     if (reading != nullptr && reading->where == op::place::kernel) again(*reading);
     if (writing != nullptr && writing->where == op::place::kernel) again(*writing);

@@ -48,27 +48,30 @@ bool moves_bytes(op_code code) noexcept {
 
 }  // namespace
 
-bool file::hold(io_driver& d) noexcept {
+file::where file::hold(io_driver& d) noexcept {
   const auto here = reinterpret_cast<std::uintptr_t>(&d);
   std::uintptr_t at = at_.load(std::memory_order_acquire);
   while (true) {
-    const bool is_held = (at & holders) != 0;
-    if (is_held) {
-      if ((at & ~holders) != here) return false;
+    if (at == 0) return where::closed;
+    if ((at & holders) != 0) {
+      if ((at & ~(holders | glanced)) != here) return where::elsewhere;
       at_.store(at + 1, std::memory_order_relaxed);
-      return true;
+      return where::here;
     }
-    if (at_.compare_exchange_weak(at, here + 1, std::memory_order_acquire)) break;  // F1
+    if ((at & glanced) != 0) {  // by another core, and not for long
+      at = at_.load(std::memory_order_acquire);
+    } else if (at_.compare_exchange_weak(at, here + 1, std::memory_order_acquire)) {  // F1
+      if (at != here) d.file_came(*this, *reinterpret_cast<io_driver*>(at));
+      return where::here;
+    }
   }
-  if (at != here) d.file_came(*this, *reinterpret_cast<io_driver*>(at));
-  return true;
 }
 
-bool file::hold_if_with(const io_driver& d) noexcept {
+bool file::glance(const io_driver& d) noexcept {
   const auto here = reinterpret_cast<std::uintptr_t>(&d);
   std::uintptr_t at = at_.load(std::memory_order_acquire);
   while ((at & ~holders) == here) {
-    if (at_.compare_exchange_weak(at, at + 1, std::memory_order_acquire)) return true;  // F1
+    if (at_.compare_exchange_weak(at, at | glanced, std::memory_order_acquire)) return true;  // F1
   }
   return false;
 }
@@ -302,7 +305,7 @@ void io_driver::make_non_blocking(file& f) noexcept {
 
 void io_driver::use_multishot(file& f, op_code code, std::size_t ahead) {
   if (f.many != nullptr || !multishot()) return;
-  if (!f.hold(*this)) {
+  if (f.hold(*this) != file::where::here) {
     caller_bug("use_multishot on a stream that another core uses at present",
                "call it in the task that receives, before it does");
   }

@@ -29,7 +29,7 @@
 
 namespace corespun::detail {
 
-class io_driver : public driver {
+class alignas(16) io_driver : public driver {  // file::at_ marks its address
  public:
   static constexpr int pending = INT_MIN;  // what start() returns when the answer comes later
 

@@ -139,7 +139,8 @@ struct file : file_state {
 
   /// Where it is. A glance, unless it is held.
   [[nodiscard]] io_driver& driver() const noexcept {
-    return *reinterpret_cast<io_driver*>(at_.load(std::memory_order_relaxed) & ~holders);
+    return *reinterpret_cast<io_driver*>(at_.load(std::memory_order_relaxed) &
+                                         ~(holders | glanced));
   }
   /// A new one.
   void place(io_driver& d) noexcept {
@@ -147,10 +148,15 @@ struct file : file_state {
   }
   /// It is no more.
   void nowhere() noexcept { at_.store(0, std::memory_order_relaxed); }
-  /// On the core of d: it is there or comes there, and stays. False: it is held elsewhere.
-  [[nodiscard]] bool hold(io_driver& d) noexcept;
-  /// The same only if it is there already. Any file that there ever was may be asked.
-  [[nodiscard]] bool hold_if_with(const io_driver& d) noexcept;
+  enum class where : std::uint8_t { here, elsewhere, closed };
+  /// On the core of d. `here`: it was there or has come, and is held. `elsewhere`: it is held there.
+  [[nodiscard]] where hold(io_driver& d) noexcept;
+  /// On the core of d: keeps others from taking it, for a few instructions, until end_glance(). False:
+  /// it is elsewhere. Any file that there ever was may be asked.
+  [[nodiscard]] bool glance(const io_driver& d) noexcept;
+  void end_glance() noexcept {
+    at_.store(at_.load(std::memory_order_relaxed) & ~glanced, std::memory_order_release);  // F1
+  }
   /// Each hold once, on the core that holds it.
   void let_go() noexcept {
     at_.store(at_.load(std::memory_order_relaxed) - 1, std::memory_order_release);  // F1
@@ -158,8 +164,9 @@ struct file : file_state {
   void close_there() noexcept;
 
  private:
-  static constexpr std::uintptr_t holders = 7;
-  // The driver, and how many hold it. While there are any, only their core writes it.
+  static constexpr std::uintptr_t holders = 7;  // two operations, close, for good: at most four
+  static constexpr std::uintptr_t glanced = 8;
+  // The driver and how many hold it; 0: it is closed. While it is held, only its core writes it.
   std::atomic<std::uintptr_t> at_{0};
 };
 

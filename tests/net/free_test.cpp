@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <string>
+#include <thread>
 
 #include "tests/support/io_run.hpp"
 #include "tests/support/io_sockets.hpp"
@@ -128,6 +129,45 @@ TEST(free_streams, close_ends_a_read_that_waits_on_another_core) {
     }
   });
   EXPECT_EQ(closed, 20);
+}
+
+// Core 1 writes, so the reader has to go there; it is on its way when core 1 closes.
+TEST(free_streams, a_read_that_arrives_after_the_close_ends_as_closed) {
+  if (on_sim()) GTEST_SKIP() << "one thread plays all cores";
+  std::atomic<bool> set_out{false};
+  bool ended = false;
+  run_free(2, [&]() -> task<> {
+    co_await resume_on(1);
+    const std::string much(16 << 20, 'x');
+    raw_pair ends = socket_pair();
+    tcp_stream stream = stream_on(std::move(ends.one));
+    co_await with_scope([&](scope& s) -> task<> {
+      (void)s.spawn([&]() -> task<> { (void)co_await stream.write_all(std::string_view(much)); });
+      co_await yield();
+      (void)s.spawn([&]() -> task<> {
+        while (!set_out) std::this_thread::yield();
+        need(co_await stream.close());
+      });
+      bool begins = false;
+      auto reads = [&]() -> task<> {
+        co_await resume_anywhere();
+        auto receiving = stream.recv();
+        begins = true;
+        const result<lease> data = co_await std::move(receiving);
+        EXPECT_TRUE(!data && data.error() == errc::closed);
+        ended = true;
+      };
+      auto watches = [&]() -> task<> {
+        while (!begins) co_await yield();
+        set_out = true;
+      };
+      auto reading = s.spawn_on(0, reads);
+      auto watching = s.spawn_on(0, watches);
+      (void)co_await watching.join();
+      (void)co_await reading.join();
+    });
+  });
+  EXPECT_TRUE(ended);
 }
 
 TEST(free_streams, a_cancel_reaches_reads_wherever_they_wait) {
