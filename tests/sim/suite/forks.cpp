@@ -216,6 +216,23 @@ task<> raced() {
   co_await std::move(all);
 }
 
+/// The loser waits on a core of its own, and never ends by itself.
+task<> lost_elsewhere() {
+  auto waits = []() -> task<int> {
+    co_await resume_on(any_core());
+    event never;
+    co_await never.wait();
+    co_return 0;
+  };
+  auto wins = []() -> task<int> {
+    co_await sleep_for(a_moment());
+    co_return 1;
+  };
+  auto first = when_any(waits, wins);
+  const auto ended = co_await std::move(first);
+  require(ended.index == 1, "who never ends has won");
+}
+
 task<> many() {
   round r;
   auto work = [&r]() -> task<> {
@@ -379,8 +396,15 @@ task<> bound() {
 
 task<> rounds(std::shared_ptr<bool> ended) {
   for (unsigned n = 2 + sim::choose(6); n > 0; --n) {
-    task<> (*const all[])() = {counted, throwing,          stopped_by_a_scope,   stopped_by_a_limit,
-                               raced,   wakes_and_cancels, woken_under_a_cancel, selects,
+    task<> (*const all[])() = {counted,
+                               throwing,
+                               stopped_by_a_scope,
+                               stopped_by_a_limit,
+                               raced,
+                               wakes_and_cancels,
+                               woken_under_a_cancel,
+                               selects,
+                               lost_elsewhere,
                                bound};
     auto one = all[sim::choose(std::size(all))]();
     co_await std::move(one);
