@@ -15,7 +15,8 @@
 //     outlive it, too: pass such lambdas only where the documentation says that they are kept alive
 //     (scope::spawn, with_scope, with_timeout).
 // Errors: creating a task throws std::bad_alloc if there is no memory for its frame.
-// Threads: a task belongs to the core that runs it.
+// Threads: a task object belongs to who made it; a running one to the core that runs it, which a
+// co_await may change (affinity.hpp).
 
 #include <corespun/runtime/detail/frame.hpp>
 #include <corespun/runtime/detail/root.hpp>

@@ -12,7 +12,8 @@
 // memory that a task has given up (DEFER_TASKRUN and cancel: the task waits for the completion of
 // the cancelled operation).
 //
-// Threads: all on the core's own thread.
+// Threads: the core's own, but for return_buffer_from_elsewhere(), and for what open_file(),
+// give_back_file() and file_came() do to files of another driver: under a lock, or by its atomics.
 
 #include <corespun/io/detail/buffer_pool.hpp>
 #include <corespun/io/detail/op.hpp>

@@ -1,6 +1,7 @@
 #pragma once
 // op: one operation in flight. file: one descriptor with at most one operation per direction.
-// Both live in slabs of their core's driver and are touched by that core alone.
+// Both live in slabs of a core's driver. An op is touched by that core alone, a file by the core that
+// holds it.
 
 #include <corespun/runtime/detail/root.hpp>
 
@@ -16,17 +17,17 @@ class multishot_queue;
 struct file;
 
 enum class op_code : std::uint8_t {
-  read,        // address, length: read(2) at the current position
-  write,       // address, length
-  recv,        // address, length
+  read,  // address, length: read(2) at the current position
+  write,  // address, length
+  recv,  // address, length
   recv_lease,  // into a buffer of the pool: its id and class come back in root::op_flags
-  send,        // address, length
+  send,  // address, length
   send_parts,  // address: msghdr*, whose parts are used up
-  accept,      // yields a descriptor, or a slot number where direct descriptors are on
-  connect,     // address: sockaddr, length
-  poll,        // events
-  shutdown,    // the writing side of a socket
-  close,       // the descriptor of `on`
+  accept,  // yields a descriptor, or a slot number where direct descriptors are on
+  connect,  // address: sockaddr, length
+  poll,  // events
+  shutdown,  // the writing side of a socket
+  close,  // the descriptor of `on`
 };
 
 /// Receives the completions of an operation that has many.
@@ -42,26 +43,26 @@ class sink {
 struct op {
   enum class place : std::uint8_t { nowhere, kernel, backlog, starved, helper };
 
-  op* next = nullptr;       // free slots; or in an op_queue
-  op* prev = nullptr;       // in an op_queue
-  root* task = nullptr;     // who waits; nullptr: nobody
-  sink* many = nullptr;     // multishot: who is told instead of task
-  file* on = nullptr;       // nullptr: a descriptor of another library
+  op* next = nullptr;  // free slots; or in an op_queue
+  op* prev = nullptr;  // in an op_queue
+  root* task = nullptr;  // who waits; nullptr: nobody
+  sink* many = nullptr;  // multishot: who is told instead of task
+  file* on = nullptr;  // nullptr: a descriptor of another library
   void* address = nullptr;
   std::size_t length = 0;
-  std::size_t moved = 0;    // bytes already moved, if `whole`
+  std::size_t moved = 0;  // bytes already moved, if `whole`
   std::uint32_t index = 0;
   std::uint32_t generation = 0;
   int fd = -1;
-  std::uint32_t events = 0;      // poll
+  std::uint32_t events = 0;  // poll
   op_code code = op_code::poll;
   place where = place::nowhere;
-  std::uint8_t buffers = 0;      // recv_lease: class of the buffer
-  bool whole = false;            // goes on until all of length has moved
-  bool cancel_asked = false;     // by the waiting task
-  bool abandoned = false;        // multishot: nobody listens any more
-  bool stop_asked = false;       // by anybody
-  bool cancel_sent = false;      // to the kernel
+  std::uint8_t buffers = 0;  // recv_lease: class of the buffer
+  bool whole = false;  // goes on until all of length has moved
+  bool cancel_asked = false;  // by the waiting task
+  bool abandoned = false;  // multishot: nobody listens any more
+  bool stop_asked = false;  // by anybody
+  bool cancel_sent = false;  // to the kernel
   // the kernel refused it: wait for readiness and make the system call
   bool by_readiness = false;
   bool waits_readiness = false;  // that wait is in the kernel at present
@@ -105,22 +106,22 @@ struct file_state {
   op* reading = nullptr;
   op* writing = nullptr;
   multishot_queue* many = nullptr;  // owned; nullptr: receives and accepts one by one
-  root* closer = nullptr;           // waits in close()
+  root* closer = nullptr;  // waits in close()
   int fd = -1;
   kind what = kind::socket;
-  bool direct = false;         // fd is a slot of the ring's table
-  bool closing = false;        // cancels and awaits its operations
-  bool held = false;           // not to be closed (again) by an operation that ends
+  bool direct = false;  // fd is a slot of the ring's table
+  bool closing = false;  // cancels and awaits its operations
+  bool held = false;  // not to be closed (again) by an operation that ends
   bool restore_blocking = false;
-  bool short_is_empty = false;   // TCP: a short read has taken all there was
-  std::uint8_t buffers = 0;    // class that recv() leases from: what the last messages needed
+  bool short_is_empty = false;  // TCP: a short read has taken all there was
+  std::uint8_t buffers = 0;  // class that recv() leases from: what the last messages needed
   std::uint8_t small_in_row = 0;
-  bool more_to_read = false;   // io_uring: the last recv left data behind
-  bool registered = false;     // epoll: the edge flags below are kept up to date
+  bool more_to_read = false;  // io_uring: the last recv left data behind
+  bool registered = false;  // epoll: the edge flags below are kept up to date
   bool watches_out = false;
   bool in_ready = false;
   bool out_ready = true;
-  bool ended = false;          // epoll: no further edge will come for reading
+  bool ended = false;  // epoll: no further edge will come for reading
 
   [[nodiscard]] op*& slot(bool reads) noexcept { return reads ? reading : writing; }
 };

@@ -10,7 +10,12 @@
 //   complete()    what it waited for happened: the leaf becomes ready
 //   stop()        the wait was given up: the frames end from the leaf outwards, up to the next
 //                 catching await
-// Exactly one of complete() and stop() follows each begin_wait().
+// Exactly one end follows each wait that has begun: complete(), stop(), complete_inline() on the home
+// core; elsewhere claim_wait(), and then wake() or resuming the leaf. What the woken task reads
+// (op_result, will_stop()) is written before.
+//
+// next and deliver of the mail that a root is belong to whoever has it at present: a list of ready
+// roots, an inbox, a cancel tour while it is pinned, its joiner when it has ended.
 //
 // A root is bound to a core, or free: while it is ready any core may take it. A wait belongs to one
 // core, home(), whose driver and timers it uses; it is cancelled there.
