@@ -27,7 +27,7 @@ struct core_metrics {
   std::uint64_t spawned = 0;  ///< tasks that scopes have spawned here, wherever they run
   std::uint64_t forked = 0;  ///< branches that when_all and its kin have started here
   std::uint64_t stolen = 0;  ///< tasks that it took from other cores
-  std::uint64_t overflowed = 0;  ///< tasks that went to the shared queue: a lane was full
+  std::uint64_t overflowed = 0;  ///< woken tasks that went to the shared queue: the lane was full
   std::uint64_t injected = 0;  ///< tasks that it took from the shared queue
   std::uint64_t parked = 0;  ///< how often it went to sleep
   std::uint64_t wakes = 0;  ///< how often it woke another core

@@ -7,44 +7,18 @@ namespace corespun::detail {
 const wait_kind group::kind{
     "group", [](root&, void* self) noexcept { static_cast<group*>(self)->cancel_branches(); },
     [](void* self, child_visitor visitor, void* context) {
-      for (root& b : static_cast<group*>(self)->branches_) visitor(context, b);
+      for (root& b : static_cast<group*>(self)->branches()) visitor(context, b);
     }};
 
-std::coroutine_handle<> group::start(root& parent, std::coroutine_handle<> leaf,
-                                     std::span<root> branches) noexcept {
-  if (parent.stops_at(leaf)) return std::noop_coroutine();
-  if (branches.empty()) return leaf;
-  core& home = parent.home();
-  parent_ = &parent;
-  home_ = &home;
-  home.counts.forked.add(branches.size());
-  branches_ = branches;
-  left_.store(branches.size(), std::memory_order_relaxed);
-  for (root& b : branches) b.adopt_owned(parent, *this);
-  if (!parent.begin_wait_for_parts(leaf, this, kind)) cancel_branches();
-  if (parent.bound()) {
-    for (root& b : branches.subspan(1)) home.make_ready(b);
-  } else {
-    for (std::size_t i = branches.size() - 1; i > 0; --i) home.fork(branches[i]);
-  }
-  home.goes_on(branches.front());
-  return branches.front().leaf();
-}
-
 std::coroutine_handle<> group::child_ended(root& child) noexcept {
-  if (rule_ == until::first || (rule_ == until::all_or_failure && child.error())) {
-    std::size_t nobody = none;
-    const auto self = static_cast<std::size_t>(&child - branches_.data());
-    if (decisive_.compare_exchange_strong(nobody, self, std::memory_order_relaxed))
-      cancel_branches();
-  }
+  if (child.was_stopped()) any_stopped_.store(true, std::memory_order_relaxed);
+  if (rule_ == until::first || (rule_ == until::all_or_failure && child.failed())) decide_by(child);
   core& here = child.home();
   const std::uint32_t ended = child.ended_before + 1;
   // Those that start and end meanwhile know nothing of us; but if we were all, there are none.
-  const bool all =
-      ended == branches_.size() && &here == home_ && !cancelled_.load(std::memory_order_relaxed);
+  const bool all = ended == count_ && &here == home_ && !cancelled_.load(std::memory_order_relaxed);
   if (!all) {
-    if (root* const next = here.take_fork_of(branches_); next != nullptr) {
+    if (root* const next = here.take_fork_of(branches()); next != nullptr) {
       next->ended_before = ended;
       here.goes_on(*next);
       return next->leaf();
@@ -54,11 +28,16 @@ std::coroutine_handle<> group::child_ended(root& child) noexcept {
   return &here == home_ ? finish_at_home() : finish_on(here);
 }
 
+[[gnu::noinline]] void group::decide_by(const root& branch) noexcept {
+  std::size_t nobody = none;
+  const auto self = static_cast<std::size_t>(&branch - first_);
+  if (decisive_.compare_exchange_strong(nobody, self, std::memory_order_relaxed)) cancel_branches();
+}
+
 bool group::is_lost() const noexcept {
-  const auto stopped = [](const root& r) { return r.was_stopped(); };
-  if (decisive() != none) return stopped(branches_[decisive()]);
-  return (rule_ == until::all_or_failure || parent_->cancelled()) &&
-         std::ranges::any_of(branches_, stopped);
+  if (decisive() != none) return first_[decisive()].was_stopped();
+  return any_stopped_.load(std::memory_order_relaxed) &&
+         (rule_ == until::all_or_failure || parent_->cancelled());
 }
 
 std::coroutine_handle<> group::finish_at_home() noexcept {
@@ -91,12 +70,12 @@ void group::cancel_branches() noexcept {
   do {
     if (left == 0) return;
   } while (!left_.compare_exchange_weak(left, left + 1, std::memory_order_relaxed));
-  for (root& b : branches_) b.mark_cancelled();
+  for (root& b : branches()) b.mark_cancelled();
   carry_out_cancel();
 }
 
 void group::carry_out_cancel() noexcept {
-  const auto all = [this](auto visit) { std::ranges::for_each(branches_, visit); };
+  const auto all = [this](auto visit) { std::ranges::for_each(branches(), visit); };
   if (!tour_.ends_here<&group::carry_out_cancel>(*this, all)) return;
   if (left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;  // J1
   root& parent = *parent_;

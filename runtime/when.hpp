@@ -53,20 +53,45 @@ class group : private joiner {
   std::coroutine_handle<> child_ended(root& child) noexcept override;
   std::coroutine_handle<> finish_at_home() noexcept;
   std::coroutine_handle<> finish_on(core& here) noexcept;
+  [[nodiscard]] std::span<root> branches() const noexcept { return {first_, count_}; }
+  void decide_by(const root& branch) noexcept;
   [[nodiscard]] bool is_lost() const noexcept;
   void cancel_branches() noexcept;
   void carry_out_cancel() noexcept;
   static const wait_kind kind;
 
-  root* parent_ = nullptr;
-  core* home_ = nullptr;  // where the parent waits
-  std::span<root> branches_;
-  std::atomic<std::size_t> left_{0};  // J1
+  // set by start()
+  root* parent_;
+  core* home_;  // where the parent waits
+  root* first_;
+  std::size_t count_;
+  std::atomic<std::size_t> left_;  // J1
+
   std::atomic<std::size_t> decisive_{none};  // written once
   std::atomic<bool> cancelled_{false};
+  std::atomic<bool> any_stopped_{false};  // a branch; J1 publishes it
   until rule_;
   cancel_tour<group> tour_;
 };
+
+// Inline, since mostly the number of branches is known there.
+[[gnu::always_inline]] inline std::coroutine_handle<> group::start(
+    root& parent, std::coroutine_handle<> leaf, std::span<root> branches) noexcept {
+  if (parent.stops_at(leaf)) return std::noop_coroutine();
+  if (branches.empty()) return leaf;
+  core& home = parent.home();
+  parent_ = &parent;
+  home_ = &home;
+  home.counts.forked.add(branches.size());
+  first_ = branches.data();
+  count_ = branches.size();
+  left_.store(branches.size(), std::memory_order_relaxed);
+  root::adopt_owned(branches, parent, *this);
+  if (!parent.begin_wait_for_parts(leaf, this, kind)) cancel_branches();
+  home.fork(branches.subspan(1));
+  home.goes_on(branches.front());
+  return branches.front().leaf();
+}
 
 template <typename T>
 using value_or_monostate = std::conditional_t<std::is_void_v<T>, std::monostate, T>;

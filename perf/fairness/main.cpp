@@ -23,10 +23,17 @@ task<> compute() {
   }
 }
 
-task<> echo(tcp_stream stream) {
+void compute_for(clock::duration d) {
+  volatile std::uint64_t sum = 0;
+  for (const clock::time_point end = clock::now() + d; clock::now() < end;) sum = sum + 1;
+}
+
+/// `work`: what each message costs beside.
+task<> echo(tcp_stream stream, clock::duration work) {
   while (true) {
     result<lease> data = co_await stream.recv();
     if (!data || data->empty()) break;
+    compute_for(work);
     result<> sent = co_await stream.write_all(data->bytes());
     if (!sent) break;
   }
@@ -56,11 +63,12 @@ task<> print_cpu() {
   std::printf("]}\n");
 }
 
-/// Accepts on core 0; the connections may move.
+/// Accepts on core 0; the connections may move. They compute, so that the load generator, which needs
+/// about as much CPU as an echo, leaves them two CPUs.
 task<> accept_all(tcp_listener& listener, scope& connections) {
   while (true) {
     result<tcp_stream> stream = co_await listener.accept();
-    if (stream) (void)connections.spawn(echo, std::move(*stream));
+    if (stream) (void)connections.spawn(echo, std::move(*stream), 20us);
   }
 }
 
@@ -80,14 +88,17 @@ int main(int argc, char** argv) {
   const example::server_options settings =
       example::parse(argc, argv, "echoes what it receives, under difficulties",
                      {{"--compute", "a task on each core computes all the time", &computes},
-                      {"--hot", "one core accepts all connections; they may move", &hot}});
+                      {"--hot", "one core accepts all; each message costs 20 us", &hot}});
   options o;
   o.cores = settings.cores;
   auto start = [&](scope& s) -> task<int> {
     s.on_exit(print_cpu);
     for (unsigned core = 0; computes && core < this_core::count(); ++core)
       (void)s.spawn_on(core, compute);
-    if (!hot) co_return co_await example::listen_and_serve(settings.port, echo);
+    if (!hot) {
+      co_return co_await example::listen_and_serve(
+          settings.port, [](tcp_stream stream) { return echo(std::move(stream), 0us); });
+    }
     co_return co_await serve_hot(settings.port, s);
   };
   return run(start, o);

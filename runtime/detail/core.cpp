@@ -4,6 +4,8 @@
 #include <corespun/runtime/detail/machine.hpp>
 #include <corespun/runtime/detail/simulation.hpp>
 
+#include <time.h>
+
 #include <algorithm>
 #include <array>
 
@@ -84,55 +86,75 @@ void core::run_ready() noexcept {
   }
 }
 
-/// The three places take turns, so that none starves; and now and then the oldest of all goes first.
+/// Tasks that go on and forks get the same time, so that none starves; and those in the shared queue
+/// every other turn, since in a core that has much to do they are the older ones.
 root* core::next() noexcept {
   if (stolen_ != nullptr) return std::exchange(stolen_, nullptr);
   const std::uint64_t taken = counts.tasks_run.get() + 1;
-  if (taken % 64 == 0) {
+  if (taken % 2 == 0) {
     if (root* const r = machine_.injected.pop(); r != nullptr) {
       counts.injected.add();
       return r;
     }
   }
-  if (taken % 1024 == 0) {
-    if (root* const r = forks_.steal(); r != nullptr) return r;
-  }
-  auto first = static_cast<unsigned>(taken % 3);
-  if (simulation_ != nullptr) first = simulation_->choose(has_several() ? 3 : 1, sim::site::order);
-  for (unsigned i = 0; i < 3; ++i) {
-    if (root* const r = next_of((first + i) % 3); r != nullptr) return r;
+  const bool there_is_a_choice =
+      (forks_.size() != 0 || !spilled_.empty()) && (woken_.size() != 0 || !ready_.empty());
+  if (!there_is_a_choice) forks_lead_ = {};
+  fork_runs_ = forks_lead_ <= clock::duration::zero();
+  if (simulation_ != nullptr)
+    fork_runs_ = simulation_->choose(there_is_a_choice ? 2 : 1, sim::site::order) == 0;
+  for (const bool fork : {fork_runs_, !fork_runs_}) {
+    fork_runs_ = fork;
+    if (root* const r = fork ? next_fork() : next_in_line(); r != nullptr) return r;
   }
   return nullptr;
 }
 
-root* core::next_of(unsigned place) noexcept {
-  if (place == 0) {
-    const bool oldest = simulation_ != nullptr &&
-                        simulation_->choose(forks_.size() > 1 ? 2 : 1, sim::site::next_task) != 0;
-    return oldest ? forks_.steal() : forks_.pop();
+root* core::next_fork() noexcept {
+  if (simulation_ != nullptr &&
+      simulation_->choose(forks_.size() > 1 ? 2 : 1, sim::site::next_task) != 0)
+    return forks_.pop_oldest();
+  if (oldest_is_due_) {
+    oldest_is_due_ = false;
+    if (root* const r = forks_.pop_oldest(); r != nullptr) return r;
   }
-  if (place == 1) return woken_.pop();
+  return spilled_.empty() ? forks_.pop() : &unspill();
+}
+
+/// Bound and free tasks in the order in which they became ready.
+root* core::next_in_line() noexcept {
+  if (!bound_goes_first()) {
+    if (root* const r = woken_.pop(); r != nullptr) return r;
+  }
   if (ready_.empty()) return nullptr;
-  // A simulation runs the ready roots in any order; production takes the oldest.
-  if (simulation_ != nullptr) {
+  if (simulation_ != nullptr) {  // any order
     for (auto skip = simulation_->choose(ready_.size(), sim::site::next_task); skip > 0; --skip)
       ready_.push(ready_.pop());
   }
   return &ready_.pop();
 }
 
+bool core::bound_goes_first() noexcept {
+  if (ready_.empty()) return false;
+  if (simulation_ != nullptr)
+    return simulation_->choose(woken_.size() != 0 ? 2 : 1, sim::site::order) == 0;
+  return woken_.has_passed(ready_.first().behind);
+}
+
 void core::overflow(root& r) noexcept {
   if (machine_.injected.push(r)) {
     counts.overflowed.add();
   } else {
-    ready_.push(r);  // without memory: it stays here
+    stand_in_line(r);  // without memory: it stays here
   }
 }
 
 bool core::time_is_up() noexcept {
   const clock::time_point t = now();
-  per_task_ = (t - looked_at_) / look_after_;
+  const clock::duration spent = t - looked_at_;
   looked_at_ = t;
+  forks_lead_ = std::clamp(forks_lead_ + (fork_runs_ ? spent : -spent), -time_budget, time_budget);
+  per_task_ = spent / look_after_;
   const clock::duration each = std::max(per_task_, clock::duration(1));
   look_after_ = static_cast<unsigned>(std::clamp<clock::rep>(look_interval / each, 1, 32));
   share(t);
@@ -141,6 +163,28 @@ bool core::time_is_up() noexcept {
 
 // --- sharing ---
 
+/// What a task costs of late. The kernel does the most of what an I/O-bound one needs, and does it
+/// in the driver, so the CPU time of this thread counts; it is asked for now and then.
+clock::duration core::cost_of_a_task(clock::time_point at) noexcept {
+  if (at - measured_at_ >= std::chrono::milliseconds(1)) {
+    const clock::duration cpu = cpu_time();
+    const std::uint64_t tasks = counts.tasks_run.get();
+    if (tasks != measured_tasks_)
+      cost_ = (cpu - measured_cpu_) / static_cast<clock::rep>(tasks - measured_tasks_);
+    measured_at_ = at;
+    measured_cpu_ = cpu;
+    measured_tasks_ = tasks;
+  }
+  return std::max(cost_, per_task_);
+}
+
+clock::duration core::cpu_time() const noexcept {
+  if (simulation_ != nullptr) return now().time_since_epoch();
+  timespec t{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
+}
+
 /// Wakes a sleeping core if the oldest fork has been lying here for a while, or if the tasks in
 /// woken_ will take longer than a wake.
 void core::share(clock::time_point at) noexcept {
@@ -148,11 +192,14 @@ void core::share(clock::time_point at) noexcept {
     oldest_fork_ = forks_.oldest();
     oldest_since_ = at;
   }
+  oldest_is_due_ = at - oldest_since_ >= patience;
+  while (!spilled_.empty() && forks_.size() < fork_lane::capacity / 2)
+    (void)forks_.push(unspill());  // there is room
   if (machine_.sleepers.load(std::memory_order_relaxed) == 0 || machine_.cores.size() == 1) return;
   if (!has_to_steal()) return;
   const bool old_fork = forks_.size() != 0 && at - oldest_since_ >= worth_a_wake;
   const bool by_chance = simulation_ != nullptr && simulation_->one_in(4, sim::site::order);
-  if (old_fork || woken_.size() * per_task_ >= worth_a_wake || by_chance) wake_a_thief();
+  if (old_fork || woken_.size() * cost_of_a_task(at) >= worth_a_wake || by_chance) wake_a_thief();
 }
 
 void core::wake_a_thief() noexcept {
@@ -200,23 +247,16 @@ bool core::anything_to_steal() const noexcept {
 
 /// Up to half of a lane. One of these runs here in any case, so that each theft is progress.
 void core::steal_from(core& victim) noexcept {
-  for (std::size_t n = (victim.forks_.size() + 1) / 2; n > 0; --n) {
-    root* const r = victim.forks_.steal();
-    if (r == nullptr) break;
-    counts.stolen.add();
-    if (stolen_ == nullptr) {
-      stolen_ = r;
-    } else {
-      fork(*r);
-    }
+  std::array<root*, std::max(fork_lane::capacity, ready_lane::capacity) / 2> some;
+  if (const std::size_t forks = victim.forks_.steal(some); forks != 0) {
+    stolen_ = some[0];
+    for (root* const r : std::span(some).first(forks).subspan(1)) fork(*r);
+    counts.stolen.add(forks);
+  } else if (const std::size_t woken = victim.woken_.steal(some); woken != 0) {
+    stolen_ = some[0];
+    for (root* const r : std::span(some).first(woken).subspan(1)) make_ready(*r);
+    counts.stolen.add(woken);
   }
-  if (stolen_ != nullptr) return;
-  std::array<root*, ready_lane::capacity / 2> some;
-  const std::size_t n = victim.woken_.steal(some);
-  if (n == 0) return;
-  counts.stolen.add(n);
-  stolen_ = some[0];
-  for (root* const r : std::span(some).first(n).subspan(1)) make_ready(*r);
 }
 
 /// A fair part of the shared queue.

@@ -2,8 +2,9 @@
 // core: one pinned thread, its queues and its loop. Whoever knows turn() knows the runtime.
 //
 // Tasks that are ready stand in one of three places: bound ones in ready_, forks in forks_, woken
-// ones in woken_. Other cores steal from the last two when they have nothing to do. What finds no room
-// there goes into the injection queue of all cores.
+// ones in woken_. Other cores steal from the last two when they have nothing to do. Woken tasks that
+// find no room there go into the injection queue of all cores. Forks go onto a stack of this core
+// (spilled_), since to begin them in their order would need memory for all trees at once.
 //
 // I1: nobody sleeps on posted mail, nor on an injected task
 //
@@ -29,7 +30,6 @@
 #include <corespun/runtime/driver.hpp>
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <source_location>
 #include <span>
@@ -77,7 +77,9 @@ class core {
   [[nodiscard]] bool asleep() const noexcept { return sleeping_.load(std::memory_order_seq_cst); }
   /// A glance at its lanes.
   [[nodiscard]] bool has_to_steal() const noexcept { return forks_.size() + woken_.size() != 0; }
-  [[nodiscard]] std::size_t ready_forks() const noexcept { return forks_.size(); }
+  [[nodiscard]] std::size_t ready_forks() const noexcept {
+    return forks_.size() + counts.spilled.get();
+  }
   [[nodiscard]] std::size_t ready_woken() const noexcept { return woken_.size(); }
   /// Once it is attached.
   [[nodiscard]] const char* driver_name() const noexcept { return driver_->name(); }
@@ -99,25 +101,31 @@ class core {
   /// It goes on when those before it have had their turn.
   void make_ready(root& r) noexcept {
     if (r.bound()) {
-      ready_.push(r);
+      stand_in_line(r);
     } else if (!woken_.push(r)) {
       overflow(r);
     }
   }
-  /// Makes a task ready that is not begun yet: the newest fork comes first.
-  void fork(root& r) noexcept {
-    if (r.bound()) {
-      ready_.push(r);
-    } else if (!forks_.push(r)) {
-      overflow(r);
+  /// Makes tasks ready that are not begun yet, all bound or all free. The newest fork comes first; of
+  /// these, the first one.
+  void fork(std::span<root> some) noexcept {
+    if (some.empty()) return;
+    if (some.front().bound()) {
+      for (root& r : some) stand_in_line(r);
+    } else {
+      for (std::size_t left = some.size() - forks_.push(some); left > 0; --left)
+        spill(some[left - 1]);
     }
   }
+  void fork(root& r) noexcept { fork(std::span(&r, 1)); }
   /// Takes the newest fork back, if it is one of these and no other core has it.
   [[nodiscard]] root* take_fork_of(std::span<root> some) noexcept {
-    const root* const newest = forks_.next();
-    const bool one =
-        !std::less<>{}(newest, some.data()) && std::less<>{}(newest, some.data() + some.size());
-    return one && may_go_on_inline() ? forks_.pop() : nullptr;
+    const auto first = reinterpret_cast<std::uintptr_t>(some.data());
+    const auto wanted = [this, first, bytes = some.size_bytes()](const root* newest) noexcept {
+      return reinterpret_cast<std::uintptr_t>(newest) - first < bytes && may_go_on_inline();
+    };
+    if (!spilled_.empty() && wanted(&spilled_.top())) return &unspill();
+    return forks_.pop_if(wanted);
   }
   /// The caller transfers control to this root's leaf.
   void goes_on(root& r) noexcept {
@@ -165,17 +173,29 @@ class core {
   void begin_end() noexcept;
   void run_ready() noexcept;
   [[nodiscard]] root* next() noexcept;
-  [[nodiscard]] root* next_of(unsigned place) noexcept;
+  [[nodiscard]] root* next_fork() noexcept;
+  [[nodiscard]] root* next_in_line() noexcept;
+  [[nodiscard]] bool bound_goes_first() noexcept;
   [[nodiscard]] bool has_ready() const noexcept {
-    return !ready_.empty() || has_to_steal() || stolen_ != nullptr;
+    return !ready_.empty() || has_to_steal() || !spilled_.empty() || stolen_ != nullptr;
   }
-  /// More than one place has tasks: there is a choice.
-  [[nodiscard]] bool has_several() const noexcept {
-    return (forks_.size() != 0) + (woken_.size() != 0) + !ready_.empty() > 1;
+  void stand_in_line(root& r) noexcept {
+    r.behind = woken_.pushed();
+    ready_.push(r);
   }
   void overflow(root& r) noexcept;
+  void spill(root& r) noexcept {
+    spilled_.push(r);
+    counts.spilled.add();
+  }
+  [[nodiscard]] root& unspill() noexcept {
+    counts.spilled.set(counts.spilled.get() - 1);
+    return spilled_.pop();
+  }
   [[nodiscard]] bool time_is_up() noexcept;
   void share(clock::time_point at) noexcept;
+  [[nodiscard]] clock::duration cost_of_a_task(clock::time_point at) noexcept;
+  [[nodiscard]] clock::duration cpu_time() const noexcept;
   void take_injected() noexcept;
   void steal_some() noexcept;
   [[nodiscard]] bool anything_to_steal() const noexcept;
@@ -191,6 +211,9 @@ class core {
 
   static constexpr clock::duration time_budget = std::chrono::microseconds(100);
   static constexpr clock::duration look_interval = std::chrono::microseconds(10);
+  // Who forks all the time must not keep the oldest fork waiting for ever. Not sooner: each that is
+  // begun before its turn adds the memory of a tree.
+  static constexpr clock::duration patience = std::chrono::milliseconds(100);
 
   const unsigned index_;
   machine& machine_;
@@ -206,16 +229,25 @@ class core {
   unsigned look_after_ = 16;
   unsigned until_look_ = 16;
   clock::time_point looked_at_{};
-  clock::duration per_task_{};  // of late
+  clock::duration per_task_{};  // between the last two looks
+  bool fork_runs_ = false;  // it was taken last
+  clock::duration forks_lead_{};  // what forks have had more than those that go on
+  // what cost_of_a_task() saw last
+  clock::time_point measured_at_{};
+  clock::duration measured_cpu_{};
+  std::uint64_t measured_tasks_ = 0;
+  clock::duration cost_{};
   // what share() saw: since when the oldest fork is the same
   std::int64_t oldest_fork_ = 0;
   clock::time_point oldest_since_{};
+  bool oldest_is_due_ = false;
   std::uint32_t random_;
   unsigned inline_left_ = 0;
   bool ending_ = false;
   bool announced_ = false;  // sleeping_ was set since the last turn
   member_mail<core> end_mail_;
 
+  ready_stack spilled_;  // forks that found the lane full
   fork_lane forks_;  // free tasks that have not begun
   ready_lane woken_;  // free tasks that go on
   std::atomic<std::source_location> site_{};  // of running_, for those who ask what takes so long

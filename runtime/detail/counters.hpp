@@ -46,7 +46,8 @@ struct alignas(64) counters {
   // more rarely
   counter stolen;
   counter injected;  ///< taken from the queue that all cores share
-  counter overflowed;  ///< put there, since a lane was full
+  counter overflowed;  ///< put there, since the lane of woken tasks was full
+  counter spilled;  ///< forks that are ready beside a full lane
   counter parked;
   counter wakes;  ///< of other cores
 

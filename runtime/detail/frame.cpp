@@ -1,6 +1,7 @@
 #include <corespun/runtime/detail/frame.hpp>
 
 #include <array>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 #include <utility>
@@ -26,14 +27,14 @@ struct free_block {
 };
 struct free_list {
   free_block* first = nullptr;
-  std::size_t size = 0;
+  std::uint32_t size = 0;
+  std::uint32_t most = 0;  // 0: this thread is no core's
 };
 
 // Trivially destructible on purpose: nothing runs at thread end, cores release their lists
 // themselves.
 struct thread_lists {
   std::array<free_list, class_count> lists;
-  bool kept = false;  // this thread is a core's
   std::size_t from_below = 0;
 };
 constinit thread_local thread_lists tls;
@@ -94,9 +95,9 @@ constexpr bool pooled = true;
 
 [[gnu::noinline]] void release_frame(void* memory, std::size_t bytes) noexcept {
   const std::size_t cls = (bytes - 1) / class_bytes;
-  if (thread_lists& t = here(); pooled && cls < class_count && t.kept) {
-    free_list& list = t.lists[cls];
-    if (list.size * (cls + 1) * class_bytes < keep_bytes_per_class) {
+  if (pooled && cls < class_count) {
+    free_list& list = here().lists[cls];
+    if (list.size < list.most) {
       list.first = ::new (memory) free_block{list.first};
       ++list.size;
       return;
@@ -112,10 +113,15 @@ void refuse_frames(bool (*refuses)() noexcept) noexcept {
   keep_bytes_per_class = refuses != nullptr ? 0 : usually_kept_bytes;
 }
 
-void keep_free_frames(bool keep) noexcept { here().kept = keep; }
+void keep_free_frames(bool keep) noexcept {
+  for (std::size_t cls = 0; free_list & list : here().lists) {
+    const std::size_t most = keep_bytes_per_class / (++cls * class_bytes);
+    list.most = keep ? static_cast<std::uint32_t>(most) : 0;
+  }
+}
 
 void release_free_frames() noexcept {
-  here().kept = false;
+  keep_free_frames(false);
   for (free_list& list : here().lists) {
     while (list.first != nullptr) give_below(std::exchange(list.first, list.first->next));
     list.size = 0;

@@ -57,6 +57,16 @@ class ready_lane {
     return won ? n : 0;
   }
 
+  /// The owner's: how many were pushed so far; and that all of the first n have been taken. Modulo
+  /// 2^32.
+  [[nodiscard]] std::uint32_t pushed() const noexcept {
+    return static_cast<std::uint32_t>(tail_.load(std::memory_order_relaxed));
+  }
+  [[nodiscard]] bool has_passed(std::uint32_t n) const noexcept {
+    const auto taken = static_cast<std::uint32_t>(head_.load(std::memory_order_relaxed));
+    return static_cast<std::int32_t>(taken - n) >= 0;
+  }
+
   /// A glance: how many.
   [[nodiscard]] std::size_t size() const noexcept {
     const std::uint64_t head = head_.load(std::memory_order_relaxed);

@@ -44,6 +44,7 @@
 #include <cstdint>
 #include <exception>
 #include <source_location>
+#include <span>
 #include <utility>
 
 namespace corespun::detail {
@@ -98,9 +99,10 @@ class joiner {
 
 class root : public mail {
  public:
-  root() noexcept {}
-  /// Owns a task that is not begun.
-  explicit root(std::coroutine_handle<> outermost) noexcept : outermost_(outermost) {}
+  root() noexcept : above_(nullptr) {}
+  /// Owns a task that is not begun: a part.
+  explicit root(std::coroutine_handle<> outermost) noexcept
+      : outermost_(outermost), is_part_(true) {}
   root(const root&) = delete;
   root& operator=(const root&) = delete;
   ~root() { destroy_frames(); }
@@ -134,10 +136,25 @@ class root : public mail {
     above_ = above;
     is_part_ = true;
   }
-  void adopt_owned(root& parent, joiner& owner) noexcept {
-    adopt(parent, owner, outermost_, &parent);
+  /// The same for parts that have their tasks.
+  static void adopt_owned(std::span<root> parts, root& parent, joiner& owner) noexcept {
+    core& home = parent.home();
+    const bool bound = parent.bound();
+    const std::source_location site = parent.site;
+    for (root& part : parts) {
+      part.move_to(home);
+      part.owner_ = &owner;
+      part.leaf_ = part.outermost_;
+      part.bound_ = bound;
+      part.site = site;
+      part.above_ = &parent;
+      promise_base::of(part.outermost_).owner = &part;
+    }
   }
-  void own(std::coroutine_handle<> not_begun) noexcept { outermost_ = not_begun; }
+  void own(std::coroutine_handle<> not_begun) noexcept {
+    outermost_ = not_begun;
+    is_part_ = true;
+  }
   [[nodiscard]] std::coroutine_handle<> release() noexcept {
     return std::exchange(outermost_, nullptr);
   }
@@ -260,6 +277,9 @@ class root : public mail {
   [[nodiscard]] std::coroutine_handle<> ended() noexcept { return owner_->child_ended(*this); }
   [[nodiscard]] bool was_stopped() const noexcept { return !outermost_; }
   [[nodiscard]] std::coroutine_handle<> outermost() const noexcept { return outermost_; }
+  [[nodiscard]] bool failed() const noexcept {
+    return outermost_ && promise_base::of(outermost_).error;
+  }
   [[nodiscard]] std::exception_ptr error() const noexcept {
     return outermost_ ? promise_base::of(outermost_).error : nullptr;
   }
@@ -284,6 +304,7 @@ class root : public mail {
   std::uint32_t op_flags;  ///< of the last I/O operation: the driver's
   /// branches that ended, and are counted when this one ends (when.hpp)
   std::uint32_t ended_before = 0;
+  std::uint32_t behind;  ///< of a bound one that is ready: its place in line (ready_lane::pushed)
   /// where a scope was told to spawn it, or the task that it is a part of; line 0: main
   std::source_location site;
 
@@ -313,8 +334,8 @@ class root : public mail {
   std::atomic<core*> home_{nullptr};  // written by the core that takes it; read by cancellers
   std::atomic<std::uintptr_t> wait_{0};  // C1, C2
   std::coroutine_handle<> outermost_;
-  root* above_ = nullptr;  // the task that waits for this part of it; C3
-  // set by adopt()
+  // set by adopt(), or before
+  root* above_;  // the task that waits for this part of it, or nullptr; C3
   joiner* owner_;
   std::coroutine_handle<> leaf_;
   void* what_;  // the awaiter that the leaf is suspended on
@@ -329,6 +350,7 @@ class ready_list {
  public:
   [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
   [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
+  [[nodiscard]] root& first() const noexcept { return static_cast<root&>(*first_); }
 
   void push(root& r) noexcept {
     r.next = nullptr;
@@ -349,6 +371,20 @@ class ready_list {
   mail* first_ = nullptr;
   mail* last_ = nullptr;
   std::uint32_t size_ = 0;
+};
+
+/// The same, last in first out.
+class ready_stack {
+ public:
+  [[nodiscard]] bool empty() const noexcept { return top_ == nullptr; }
+  [[nodiscard]] root& top() const noexcept { return static_cast<root&>(*top_); }
+  void push(root& r) noexcept { r.next = std::exchange(top_, &r); }
+  [[nodiscard]] root& pop() noexcept {
+    return static_cast<root&>(*std::exchange(top_, top_->next));
+  }
+
+ private:
+  mail* top_ = nullptr;
 };
 
 }  // namespace corespun::detail

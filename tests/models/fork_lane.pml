@@ -1,9 +1,13 @@
 // Edges Q2 and Q3 of runtime/detail/fork_lane.hpp: each root that was pushed comes out once.
 //
-// One owner, who pushes and pops as it likes, against thieves, in a lane of two slots, which are filled again. The end looks
-// whether all roots have come out. Mutations that must be found:
+// One owner, who pushes and pops as it likes, against thieves, in a lane of two slots, which are filled again. What the owner
+// stores into bottom waits in a store buffer: it is written some time later, or when the owner executes a full barrier, of its
+// own or one that a thief forces. The end looks whether all roots have come out. Mutations that must be found:
 //   -DPLAIN_LAST     pop takes the last one without moving top
-//   -DLOOK_FIRST     pop looks at top before it claims
+//   -DLOOK_FIRST     pop looks for thieves before it claims
+//   -DNO_SECOND      pop finds thieves and claims without a barrier
+//   -DNO_FORCE       a thief forces no barrier
+//   -DFORCE_FIRST    a thief forces the barrier before it announces itself
 //   -DNO_STEP_BACK   pop leaves bottom where it claimed
 //   -DREAD_LATE      a thief reads the slot after it has moved top
 //   -DNO_LIMIT       push does not look whether the slot is free
@@ -14,53 +18,72 @@
 
 short top = 0;
 short bottom = 0;
+chan buffer = [2] of { short };                   // of the owner, for bottom
+byte thieves = 0;
 byte slots[CAPACITY];
 byte taken[ROOTS];
 
 inline take(r) { atomic { taken[r]++; assert(taken[r] == 1) } }
+inline barrier() { d_step { do :: nempty(buffer) -> buffer?bottom :: empty(buffer) -> break od } }
+
+active proctype store_buffer() {
+end:
+  do
+  :: buffer?bottom
+  od
+}
 
 inline push() {
-#ifdef NO_LIMIT
-  slots[bottom % CAPACITY] = pushed;
-  pushed++;
-  bottom = bottom + 1
-#else
+#ifndef NO_LIMIT
   t = top;
   if
-  :: bottom - t < CAPACITY ->
-       slots[bottom % CAPACITY] = pushed;
+  :: mine - t < CAPACITY ->
+#endif
+       slots[mine % CAPACITY] = pushed;
        pushed++;
-       bottom = bottom + 1
+       mine = mine + 1;
+       buffer!mine
+#ifndef NO_LIMIT
   :: else
   fi
 #endif
 }
 
 inline pop() {
-  last = bottom - 1;
+  last = mine - 1;
   t = top;
   if
   :: last >= t ->
+       r = slots[last % CAPACITY];
 #ifdef LOOK_FIRST
-       t = top;
-       bottom = last;
-#else
-       bottom = last;                             // claim
-       t = top;                                   // look
+       seen = thieves;
 #endif
+       mine = last;
+       buffer!mine;                               // claim
+#ifndef LOOK_FIRST
+       seen = thieves;                            // look for thieves
+#endif
+#ifndef NO_SECOND
        if
-       :: t < last -> r = slots[last % CAPACITY]; take(r)
+       :: seen != 0 -> barrier()
+       :: else
+       fi;
+#endif
+       t = top;
+       if
+       :: t < last -> take(r)
        :: else ->
 #ifdef PLAIN_LAST
             won = (t == last);
 #else
-            atomic { won = (t == last && top == t); top = (won -> top + 1 : top) }
+            atomic { barrier(); won = (t == last && top == t); top = (won -> top + 1 : top) }
 #endif
 #ifndef NO_STEP_BACK
-            bottom = last + 1;
+            mine = last + 1;
+            buffer!mine;
 #endif
             if
-            :: won -> r = slots[last % CAPACITY]; take(r)
+            :: won -> take(r)
             :: else
             fi
        fi
@@ -70,6 +93,8 @@ inline pop() {
 
 active proctype owner() {
   byte pushed = 0;
+  byte seen;
+  short mine = 0;                                 // bottom as the owner sees it
   short last;
   short t;
   byte r;
@@ -77,10 +102,10 @@ active proctype owner() {
   do
   :: pushed < ROOTS -> push()
   :: pushed < ROOTS -> pop()
-  :: pushed == ROOTS && bottom > top -> pop()
-  :: pushed == ROOTS && bottom <= top -> break
+  :: pushed == ROOTS && mine > top -> pop()
+  :: pushed == ROOTS && mine <= top -> break
   od;
-  (_nr_pr == 1);                                  // the thieves have ended
+  (_nr_pr == 2);                                  // the thieves have ended
   for (r : 0 .. ROOTS - 1) { assert(taken[r] == 1) }
 }
 
@@ -89,6 +114,15 @@ active [THIEVES] proctype thief() {
   short t;
   byte r;
   bool won;
+#ifdef FORCE_FIRST
+  barrier();
+  thieves++;
+#else
+  thieves++;
+#ifndef NO_FORCE
+  barrier();
+#endif
+#endif
   do
   :: tries < 2 ->
        tries++;
@@ -110,5 +144,6 @@ active [THIEVES] proctype thief() {
        :: else
        fi
   :: break
-  od
+  od;
+  thieves--
 }
