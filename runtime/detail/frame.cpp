@@ -13,8 +13,8 @@
 namespace corespun::detail {
 namespace {
 
-constexpr std::size_t class_bytes = 64;     // one cache line; frames differ by more than that
-constexpr std::size_t class_count = 32;     // up to 2 KiB; larger frames are rare and go below
+constexpr std::size_t class_bytes = 32;     // less is lost to rounding than tasks differ by
+constexpr std::size_t class_count = 64;     // up to 2 KiB; larger frames are rare and go below
 constexpr std::size_t usually_kept_bytes = 1 << 20;
 
 // Written by refuse_frames() while no core runs.
