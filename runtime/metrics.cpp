@@ -26,7 +26,7 @@ core_metrics read(const detail::core& c, clock::duration uptime) {
   m.mail = from.mail.get();
   m.ready_forks = c.ready_forks();
   m.ready_woken = c.ready_woken();
-  m.ready_bound = from.bound_ready.get();
+  m.ready_bound = c.ready_bound();
   for (std::size_t i = 0; i < m.turns_by_length.size(); ++i)
     m.turns_by_length[i] = from.turns_by_length[i].get();
   m.busy = std::chrono::nanoseconds(from.busy_ns.get());
@@ -96,7 +96,8 @@ void write_counters(exposition& to, const metrics& m) {
        &core_metrics::forked},
       {"corespun_tasks_stolen_total", "Tasks taken from other cores.", &core_metrics::stolen},
       {"corespun_tasks_overflowed_total",
-       "Woken tasks put into the shared queue: the lane was full.", &core_metrics::overflowed},
+       "Tasks that found their lane full: others cannot steal them yet.",
+       &core_metrics::overflowed},
       {"corespun_tasks_injected_total", "Tasks taken from the shared queue.",
        &core_metrics::injected},
       {"corespun_parks_total", "Times that the core went to sleep.", &core_metrics::parked},

@@ -27,7 +27,7 @@ struct core_metrics {
   std::uint64_t spawned = 0;  ///< tasks that scopes have spawned here, wherever they run
   std::uint64_t forked = 0;  ///< branches that when_all and its kin have started here
   std::uint64_t stolen = 0;  ///< tasks that it took from other cores
-  std::uint64_t overflowed = 0;  ///< woken tasks that went to the shared queue: the lane was full
+  std::uint64_t overflowed = 0;  ///< tasks that found their lane full: others cannot steal them yet
   std::uint64_t injected = 0;  ///< tasks that it took from the shared queue
   std::uint64_t parked = 0;  ///< how often it went to sleep
   std::uint64_t wakes = 0;  ///< how often it woke another core
@@ -36,7 +36,7 @@ struct core_metrics {
   // Tasks that are ready.
   std::size_t ready_forks = 0;  ///< not begun, free to move
   std::size_t ready_woken = 0;  ///< begun, free to move
-  std::size_t ready_bound = 0;  ///< staying here; as of the beginning of its turn
+  std::size_t ready_bound = 0;  ///< staying here
 
   /// Of the time between two looks at the driver, in which nothing arrives: element i counts turns of
   /// at most 2^i us that were longer than the class before, the last one all longer ones.

@@ -52,7 +52,6 @@ void core::run() {
 void core::turn() noexcept {
   wake_up();
   turn_began_ = looked_at_ = now();
-  counts.bound_ready.set(ready_.size());
   counts.turn_begins(turn_began_);
   timers_.advance(turn_began_);     // what has become due
   share(turn_began_);               // call for help, if there is more than one core can do
@@ -86,8 +85,8 @@ void core::run_ready() noexcept {
   }
 }
 
-/// Tasks that go on and forks get the same time, so that none starves; and those in the shared queue
-/// every other turn, since in a core that has much to do they are the older ones.
+/// Tasks that go on and forks get the same time, and those that other threads made ready every other
+/// turn, so that none starves.
 root* core::next() noexcept {
   if (stolen_ != nullptr) return std::exchange(stolen_, nullptr);
   const std::uint64_t taken = counts.tasks_run.get() + 1;
@@ -118,7 +117,7 @@ root* core::next_fork() noexcept {
     oldest_is_due_ = false;
     if (root* const r = forks_.pop_oldest(); r != nullptr) return r;
   }
-  return spilled_.empty() ? forks_.pop() : &unspill();
+  return spilled_.empty() ? forks_.pop() : &spilled_.pop();
 }
 
 /// Bound and free tasks in the order in which they became ready.
@@ -128,7 +127,8 @@ root* core::next_in_line() noexcept {
   }
   if (ready_.empty()) return nullptr;
   if (simulation_ != nullptr) {  // any order
-    for (auto skip = simulation_->choose(ready_.size(), sim::site::next_task); skip > 0; --skip)
+    const auto ready = static_cast<std::uint32_t>(ready_.size());
+    for (auto skip = simulation_->choose(ready, sim::site::next_task); skip > 0; --skip)
       ready_.push(ready_.pop());
   }
   return &ready_.pop();
@@ -139,14 +139,6 @@ bool core::bound_goes_first() noexcept {
   if (simulation_ != nullptr)
     return simulation_->choose(woken_.size() != 0 ? 2 : 1, sim::site::order) == 0;
   return woken_.has_passed(ready_.first().behind);
-}
-
-void core::overflow(root& r) noexcept {
-  if (machine_.injected.push(r)) {
-    counts.overflowed.add();
-  } else {
-    stand_in_line(r);  // without memory: it stays here
-  }
 }
 
 bool core::time_is_up() noexcept {
@@ -185,6 +177,17 @@ clock::duration core::cpu_time() const noexcept {
   return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
 }
 
+void core::refill_lanes() noexcept {
+  if (forks_.size() < fork_lane::capacity / 2) {
+    for (std::size_t room = fork_lane::capacity / 2; room > 0 && !spilled_.empty(); --room)
+      (void)forks_.push(spilled_.pop());
+  }
+  if (woken_.size() < ready_lane::capacity / 2) {
+    for (std::size_t room = ready_lane::capacity / 2; room > 0 && !late_.empty(); --room)
+      (void)woken_.push(late_.pop());
+  }
+}
+
 /// Wakes a sleeping core if the oldest fork has been lying here for a while, or if the tasks in
 /// woken_ will take longer than a wake.
 void core::share(clock::time_point at) noexcept {
@@ -193,8 +196,7 @@ void core::share(clock::time_point at) noexcept {
     oldest_since_ = at;
   }
   oldest_is_due_ = at - oldest_since_ >= patience;
-  while (!spilled_.empty() && forks_.size() < fork_lane::capacity / 2)
-    (void)forks_.push(unspill());  // there is room
+  refill_lanes();
   if (machine_.sleepers.load(std::memory_order_relaxed) == 0 || machine_.cores.size() == 1) return;
   if (!has_to_steal()) return;
   const bool old_fork = forks_.size() != 0 && at - oldest_since_ >= worth_a_wake;

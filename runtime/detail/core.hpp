@@ -2,9 +2,10 @@
 // core: one pinned thread, its queues and its loop. Whoever knows turn() knows the runtime.
 //
 // Tasks that are ready stand in one of three places: bound ones in ready_, forks in forks_, woken
-// ones in woken_. Other cores steal from the last two when they have nothing to do. Woken tasks that
-// find no room there go into the injection queue of all cores. Forks go onto a stack of this core
-// (spilled_), since to begin them in their order would need memory for all trees at once.
+// ones in woken_. Other cores steal from the last two, which are lanes of a fixed length, when they
+// have nothing to do. Tasks that find their lane full wait beside it until there is room (late_,
+// spilled_): a queue for all cores would let cores that have enough to do meet at it all the time,
+// and begin forks in an order that takes memory for all trees at once.
 //
 // I1: nobody sleeps on posted mail, nor on an injected task
 //
@@ -77,10 +78,9 @@ class core {
   [[nodiscard]] bool asleep() const noexcept { return sleeping_.load(std::memory_order_seq_cst); }
   /// A glance at its lanes.
   [[nodiscard]] bool has_to_steal() const noexcept { return forks_.size() + woken_.size() != 0; }
-  [[nodiscard]] std::size_t ready_forks() const noexcept {
-    return forks_.size() + counts.spilled.get();
-  }
-  [[nodiscard]] std::size_t ready_woken() const noexcept { return woken_.size(); }
+  [[nodiscard]] std::size_t ready_forks() const noexcept { return forks_.size() + spilled_.size(); }
+  [[nodiscard]] std::size_t ready_woken() const noexcept { return woken_.size() + late_.size(); }
+  [[nodiscard]] std::size_t ready_bound() const noexcept { return ready_.size(); }
   /// Once it is attached.
   [[nodiscard]] const char* driver_name() const noexcept { return driver_->name(); }
 
@@ -102,8 +102,9 @@ class core {
   void make_ready(root& r) noexcept {
     if (r.bound()) {
       stand_in_line(r);
-    } else if (!woken_.push(r)) {
-      overflow(r);
+    } else if (!late_.empty() || !woken_.push(r)) {
+      late_.push(r);
+      counts.overflowed.add();
     }
   }
   /// Makes tasks ready that are not begun yet, all bound or all free. The newest fork comes first; of
@@ -113,8 +114,10 @@ class core {
     if (some.front().bound()) {
       for (root& r : some) stand_in_line(r);
     } else {
-      for (std::size_t left = some.size() - forks_.push(some); left > 0; --left)
-        spill(some[left - 1]);
+      for (std::size_t left = some.size() - forks_.push(some); left > 0; --left) {
+        spilled_.push(some[left - 1]);
+        counts.overflowed.add();
+      }
     }
   }
   void fork(root& r) noexcept { fork(std::span(&r, 1)); }
@@ -124,7 +127,7 @@ class core {
     const auto wanted = [this, first, bytes = some.size_bytes()](const root* newest) noexcept {
       return reinterpret_cast<std::uintptr_t>(newest) - first < bytes && may_go_on_inline();
     };
-    if (!spilled_.empty() && wanted(&spilled_.top())) return &unspill();
+    if (!spilled_.empty() && wanted(&spilled_.top())) return &spilled_.pop();
     return forks_.pop_if(wanted);
   }
   /// The caller transfers control to this root's leaf.
@@ -177,22 +180,15 @@ class core {
   [[nodiscard]] root* next_in_line() noexcept;
   [[nodiscard]] bool bound_goes_first() noexcept;
   [[nodiscard]] bool has_ready() const noexcept {
-    return !ready_.empty() || has_to_steal() || !spilled_.empty() || stolen_ != nullptr;
+    return !ready_.empty() || has_to_steal() || !late_.empty() || !spilled_.empty() ||
+           stolen_ != nullptr;
   }
   void stand_in_line(root& r) noexcept {
-    r.behind = woken_.pushed();
+    r.behind = woken_.pushed() + static_cast<std::uint32_t>(late_.size());
     ready_.push(r);
   }
-  void overflow(root& r) noexcept;
-  void spill(root& r) noexcept {
-    spilled_.push(r);
-    counts.spilled.add();
-  }
-  [[nodiscard]] root& unspill() noexcept {
-    counts.spilled.set(counts.spilled.get() - 1);
-    return spilled_.pop();
-  }
   [[nodiscard]] bool time_is_up() noexcept;
+  void refill_lanes() noexcept;
   void share(clock::time_point at) noexcept;
   [[nodiscard]] clock::duration cost_of_a_task(clock::time_point at) noexcept;
   [[nodiscard]] clock::duration cpu_time() const noexcept;
@@ -247,9 +243,10 @@ class core {
   bool announced_ = false;  // sleeping_ was set since the last turn
   member_mail<core> end_mail_;
 
-  ready_stack spilled_;  // forks that found the lane full
   fork_lane forks_;  // free tasks that have not begun
+  ready_stack spilled_;  // those that found it full; newer, but for what came after a theft
   ready_lane woken_;  // free tasks that go on
+  ready_list late_;  // those that found it full; newer
   std::atomic<std::source_location> site_{};  // of running_, for those who ask what takes so long
   alignas(64) inbox inbox_;  // written by other threads
   // set by the core, cleared by the core or by the poster that wakes it: I1

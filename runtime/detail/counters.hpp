@@ -42,12 +42,10 @@ struct alignas(64) counters {
   counter mail;
   // for each turn
   counter turns;
-  counter bound_ready;  ///< how many bound tasks were ready when the turn began
   // more rarely
   counter stolen;
   counter injected;  ///< taken from the queue that all cores share
-  counter overflowed;  ///< put there, since the lane of woken tasks was full
-  counter spilled;  ///< forks that are ready beside a full lane
+  counter overflowed;  ///< found their lane full
   counter parked;
   counter wakes;  ///< of other cores
 

@@ -1,6 +1,6 @@
 #pragma once
-// injection: the queue that all cores of a runtime share: tasks that a lane had no room for, and
-// tasks that other threads made ready. Unbounded; order is kept per thread that pushes.
+// injection: the queue that all cores of a runtime share: free tasks that other threads made ready.
+// Unbounded; order is kept per thread that pushes.
 //
 // Method: moodycamel::ConcurrentQueue, a lock-free queue with a part per producer.
 // Threads: any.

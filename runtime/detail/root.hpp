@@ -37,6 +37,7 @@
 //
 // Threads: what is not marked otherwise: only who runs the task, or the home core while it waits.
 
+#include <corespun/runtime/detail/counters.hpp>
 #include <corespun/runtime/detail/mail.hpp>
 
 #include <atomic>
@@ -345,46 +346,53 @@ class root : public mail {
   bool is_part_ = false;
 };
 
-/// Roots that can run, first in first out, linked by mail::next.
+/// Roots that can run, first in first out, linked by mail::next. Other threads may ask for its size.
 class ready_list {
  public:
   [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
-  [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_.get(); }
   [[nodiscard]] root& first() const noexcept { return static_cast<root&>(*first_); }
 
   void push(root& r) noexcept {
     r.next = nullptr;
     (last_ != nullptr ? last_->next : first_) = &r;
     last_ = &r;
-    ++size_;
+    size_.add();
   }
 
   [[nodiscard]] root& pop() noexcept {
     mail* const r = first_;
     first_ = r->next;
     if (first_ == nullptr) last_ = nullptr;
-    --size_;
+    size_.set(size_.get() - 1);
     return static_cast<root&>(*r);
   }
 
  private:
   mail* first_ = nullptr;
   mail* last_ = nullptr;
-  std::uint32_t size_ = 0;
+  counter size_;
 };
 
 /// The same, last in first out.
 class ready_stack {
  public:
   [[nodiscard]] bool empty() const noexcept { return top_ == nullptr; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_.get(); }
   [[nodiscard]] root& top() const noexcept { return static_cast<root&>(*top_); }
-  void push(root& r) noexcept { r.next = std::exchange(top_, &r); }
+
+  void push(root& r) noexcept {
+    r.next = std::exchange(top_, &r);
+    size_.add();
+  }
   [[nodiscard]] root& pop() noexcept {
+    size_.set(size_.get() - 1);
     return static_cast<root&>(*std::exchange(top_, top_->next));
   }
 
  private:
   mail* top_ = nullptr;
+  counter size_;
 };
 
 }  // namespace corespun::detail
