@@ -32,7 +32,9 @@ void core::stand_in(core* c) noexcept {
 void core::attach(std::unique_ptr<driver> d) {
   stand_in(this);
   driver_ = std::move(d);
+  mailboxes_ = std::make_unique<mailbox[]>(machine_.cores.size());
   driver_->attach(*this);
+  for (const auto& c : machine_.cores) mailboxes_[c->index()].connect(*this, *c, mailbox_room);
 }
 
 void core::preemption_point() noexcept {
@@ -58,6 +60,7 @@ void core::turn() noexcept {
   run_ready();                      // own tasks, at most one budget
   take_mail();                      // what other threads sent
   steal_some();                     // if there is nothing else to do
+  flush_mailboxes();                // what was sent to other cores
   const clock::time_point until = sleep_deadline();
   if (until != clock::time_point::min()) counts.parks(now());
   driver_->poll(until);             // submit, and wait if there is nothing else to do
@@ -150,6 +153,7 @@ bool core::time_is_up() noexcept {
   const clock::duration each = std::max(per_task_, clock::duration(1));
   look_after_ = static_cast<unsigned>(std::clamp<clock::rep>(look_interval / each, 1, 32));
   share(t);
+  flush_mailboxes();
   return t - turn_began_ > time_budget;
 }
 
@@ -309,6 +313,14 @@ clock::time_point core::sleep_deadline() noexcept {
   if (!machine_.injected.empty()) return clock::time_point::min();  // I1 step 2
   preemption_point();
   return timers_.next_deadline();
+}
+
+void core::flush_mailboxes() noexcept {
+  while (unflushed_ != nullptr) {
+    mailbox& box = *std::exchange(unflushed_, unflushed_->next);
+    box.is_listed = false;
+    box.flush();
+  }
 }
 
 void core::wake_up() noexcept {

@@ -25,6 +25,7 @@
 #include <corespun/runtime/detail/counters.hpp>
 #include <corespun/runtime/detail/fork_lane.hpp>
 #include <corespun/runtime/detail/mail.hpp>
+#include <corespun/runtime/detail/mailbox.hpp>
 #include <corespun/runtime/detail/ready_lane.hpp>
 #include <corespun/runtime/detail/root.hpp>
 #include <corespun/runtime/detail/timer_wheel.hpp>
@@ -34,6 +35,7 @@
 #include <memory>
 #include <source_location>
 #include <span>
+#include <utility>
 
 namespace corespun::detail {
 
@@ -130,6 +132,14 @@ class core {
     if (!spilled_.empty() && wanted(&spilled_.top())) return &spilled_.pop();
     return forks_.pop_if(wanted);
   }
+  /// Delivers it on another core of this runtime; those for one core in this order, several at once.
+  void send(core& to, mail& m) noexcept {
+    mailbox& box = mailboxes_[to.index_];
+    box.put(m);
+    if (box.is_listed) return;
+    box.is_listed = true;
+    box.next = std::exchange(unflushed_, &box);
+  }
   /// The caller transfers control to this root's leaf.
   void goes_on(root& r) noexcept {
     r.move_to(*this);
@@ -157,6 +167,8 @@ class core {
 
   /// Roots between two looks at mail, timers and the driver. Tests make it small.
   unsigned run_budget;
+  /// Messages under way to one core. Tests make it small.
+  std::uint64_t mailbox_room = mailbox::capacity;
   /// Completions without a wait, per resumption. Tests set 0, so that each goes through the queue.
   unsigned inline_budget = 64;
   /// A sleeping core is woken for tasks that have waited so long, or will. Tests set 0.
@@ -167,6 +179,8 @@ class core {
     until_look_ = 1;
     return true;
   }
+  /// Between two steps of a protocol: in a simulation other cores may get ahead here.
+  void preemption_point() noexcept;
   /// The driver as the floor above knows it; set by that driver when it attaches.
   void* io = nullptr;
   /// Delivers what was posted after run() returned; the destructor of the runtime only.
@@ -175,6 +189,7 @@ class core {
  private:
   void begin_end() noexcept;
   void run_ready() noexcept;
+  void flush_mailboxes() noexcept;
   [[nodiscard]] root* next() noexcept;
   [[nodiscard]] root* next_fork() noexcept;
   [[nodiscard]] root* next_in_line() noexcept;
@@ -202,8 +217,6 @@ class core {
   [[nodiscard]] core& other(std::uint32_t i) const noexcept;
   void wake_up() noexcept;
   [[nodiscard]] clock::time_point sleep_deadline() noexcept;
-  /// Between two steps of a protocol: in a simulation other cores may get ahead here.
-  void preemption_point() noexcept;
 
   static constexpr clock::duration time_budget = std::chrono::microseconds(100);
   static constexpr clock::duration look_interval = std::chrono::microseconds(10);
@@ -215,6 +228,8 @@ class core {
   machine& machine_;
   simulation* const simulation_;
   std::unique_ptr<driver> driver_;
+  std::unique_ptr<mailbox[]> mailboxes_;  // to each core
+  mailbox* unflushed_ = nullptr;
   ready_list ready_;  // bound tasks
   timer_wheel timers_;
   root* stolen_ = nullptr;  // runs next

@@ -1,0 +1,361 @@
+// on_core and sharded: calls go there and come back, in order, and a T is touched by its core only.
+
+#include <corespun/runtime/event.hpp>
+#include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/sharded.hpp>
+#include <corespun/runtime/sleep.hpp>
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/support/run.hpp"
+#include "tests/support/tasks.hpp"
+
+namespace corespun {
+namespace {
+
+using namespace std::chrono_literals;
+
+// --- on_core ---
+
+TEST(on_core, calls_a_function_there_and_brings_back_what_it_returns) {
+  test::run_on(3, []() -> task<> {
+    for (unsigned core = 0; core < 3; ++core) {
+      const auto where = [](int x) { return std::pair(this_core::index(), x); };
+      auto call = on_core(core, where, 7);
+      const auto [ran_on, value] = co_await std::move(call);
+      EXPECT_EQ(ran_on, core);
+      EXPECT_EQ(value, 7);
+      EXPECT_EQ(this_core::index(), 0u) << "the caller stays";
+    }
+  });
+}
+
+task<unsigned> wander() {
+  co_await yield();
+  co_await sleep_for(1ms);
+  co_return this_core::index();
+}
+
+TEST(on_core, runs_a_task_there_that_stays) {
+  test::run_on(3, []() -> task<> {
+    for (unsigned core = 0; core < 3; ++core) {
+      auto call = on_core(core, wander);
+      EXPECT_EQ(co_await std::move(call), core);
+    }
+  });
+}
+
+TEST(on_core, moves_arguments_and_results_that_cannot_be_copied) {
+  test::run_on(2, []() -> task<> {
+    const auto twice = [](std::unique_ptr<int> x) { return std::make_unique<int>(2 * *x); };
+    for (unsigned core = 0; core < 2; ++core) {
+      auto call = on_core(core, twice, std::make_unique<int>(21));
+      const std::unique_ptr<int> x = co_await std::move(call);
+      EXPECT_EQ(*x, 42);
+    }
+  });
+}
+
+TEST(on_core, brings_exceptions_back_of_functions_and_tasks) {
+  int caught = 0;
+  test::run_on(2, [&]() -> task<> {
+    const auto function = [] { throw std::runtime_error("function"); };
+    const auto task_that_throws = []() -> task<> {
+      co_await yield();
+      throw std::runtime_error("task");
+    };
+    for (unsigned core = 0; core < 2; ++core) {
+      try {
+        auto call = on_core(core, function);
+        co_await std::move(call);
+      } catch (const std::runtime_error& e) {
+        caught += e.what() == std::string("function") ? 1 : 100;
+      }
+      try {
+        auto call = on_core(core, task_that_throws);
+        co_await std::move(call);
+      } catch (const std::runtime_error& e) {
+        caught += e.what() == std::string("task") ? 10 : 100;
+      }
+    }
+  });
+  EXPECT_EQ(caught, 22);
+}
+
+TEST(on_core, calls_of_one_core_begin_in_their_order) {
+  const int n = 2000;  // more than a mailbox holds
+  std::vector<int> began;
+  test::run_on(2, [&](scope& s) -> task<> {
+    for (int i = 0; i < n; ++i) {
+      auto calls = [&began, i]() -> task<> {
+        auto call = on_core(1, [&began, i] { began.push_back(i); });
+        co_await std::move(call);
+      };
+      (void)s.spawn(calls);
+    }
+    co_return;
+  });
+  std::vector<int> expected(n);
+  std::iota(expected.begin(), expected.end(), 0);
+  if (test::on_sim()) std::ranges::sort(began);  // there the tasks begin in any order
+  EXPECT_EQ(began, expected);
+}
+
+/// A cancel of the caller, at each step of the way: the task over there has ended when the await has.
+TEST(on_core, a_cancel_reaches_the_task_and_waits_for_it) {
+  test::run_on(2, []() -> task<> {
+    for (int steps = 0; steps < 20; ++steps) {
+      std::atomic<int> inside{0};
+      co_await with_scope([&](scope& s) -> task<> {
+        const auto waits = [&]() -> task<> {
+          struct leaving {
+            std::atomic<int>& count;
+            ~leaving() { --count; }
+          };
+          ++inside;
+          const leaving at_end{inside};
+          co_await test::forever();
+        };
+        auto caller = [&]() -> task<> {
+          auto call = on_core(1, waits);
+          co_await std::move(call);
+        };
+        (void)s.spawn(caller);
+        for (int i = 0; i < steps; ++i) co_await yield();
+        s.cancel();
+      });
+      EXPECT_EQ(inside, 0);
+    }
+  });
+}
+
+TEST(on_core, a_callee_cleans_up_though_its_caller_is_cancelled) {
+  bool cleaned = false;
+  test::run_on(2, [&]() -> task<> {
+    const auto body = [&](scope& s) -> task<> {
+      s.on_exit([&cleaned]() -> task<> {
+        co_await sleep_for(1ms);
+        cleaned = true;
+      });
+      co_await test::forever();
+    };
+    const auto holds_a_scope = [&]() -> task<> { co_await with_scope(body); };
+    auto call = on_core(1, holds_a_scope);
+    const result<> ended = co_await with_timeout(5ms, std::move(call));
+    EXPECT_EQ(ended.error(), make_error_code(errc::timed_out));
+    EXPECT_TRUE(cleaned);
+  });
+}
+
+TEST(on_core, what_completed_wins_over_the_cancel) {
+  int kept = 0;
+  test::run_on(2, [&]() -> task<> {
+    const auto shielded = []() -> task<int> {
+      (void)co_await shield(1h, sleep_for(5ms));
+      co_return 5;
+    };
+    auto call = on_core(1, shielded);
+    const result<int> value = co_await with_timeout(1ms, std::move(call));
+    kept = value.value_or(0);
+  });
+  EXPECT_EQ(kept, 5);
+}
+
+/// A → B → A → B …, each call from inside the one before, from many tasks at once.
+task<int> bounce(int depth) {
+  if (depth == 0) co_return 0;
+  auto call = on_core(1 - this_core::index(), bounce, depth - 1);
+  co_return 1 + co_await std::move(call);
+}
+
+TEST(on_core, a_storm_of_nested_calls_ends_though_a_mailbox_holds_one_message) {
+  const int tasks = test::on_sim() ? 20 : 200;
+  runtime_options options =
+      test::tuned(test::cores(2), [](detail::core& c) { c.mailbox_room = 1; });
+  int sum = 0;
+  test::run_with(std::move(options), [&](scope& s) -> task<> {
+    auto storm = [&]() -> task<> { sum += co_await bounce(30); };
+    for (int i = 0; i < tasks; ++i) (void)s.spawn(storm);
+    co_return;
+  });
+  EXPECT_EQ(sum, 30 * tasks);
+}
+
+TEST(on_core, of_free_tasks_comes_back_to_them) {
+  std::atomic<int> sum{0};
+  test::run_with(test::eager(test::cores(3)), [&](scope& s) -> task<> {
+    auto calls = [&]() -> task<> {
+      for (int i = 0; i < 50; ++i) {
+        const unsigned there = static_cast<unsigned>(i) % 3;
+        auto call = on_core(there, wander);
+        if (co_await std::move(call) == there) ++sum;
+      }
+    };
+    for (int i = 0; i < 20; ++i) (void)s.spawn(calls);
+    co_return;
+  });
+  EXPECT_EQ(sum, 20 * 50);
+}
+
+// --- sharded ---
+
+class counts_by_core {
+ public:
+  explicit counts_by_core(int start) : value_(start), core_(this_core::index()) { ++alive; }
+  counts_by_core(const counts_by_core&) = delete;
+  ~counts_by_core() {
+    --alive;
+    if (core_ != this_core::index()) ++ended_elsewhere;
+  }
+  int add(int n) {
+    EXPECT_EQ(core_, this_core::index());
+    return value_ += n;
+  }
+  static inline std::atomic<int> alive{0};
+  static inline std::atomic<int> ended_elsewhere{0};
+
+ private:
+  int value_;
+  unsigned core_;
+};
+
+TEST(sharded, has_one_on_each_core_that_lives_and_ends_there) {
+  test::run_on(3, []() -> task<> {
+    sharded<counts_by_core> counts;
+    co_await counts.start(100);
+    EXPECT_EQ(counts_by_core::alive, 3);
+    for (unsigned core = 0; core < 3; ++core) {
+      const auto add = [](counts_by_core& c, int n) { return c.add(n); };
+      auto call = counts.on(core, add, 5);
+      EXPECT_EQ(co_await std::move(call), 105);
+    }
+    EXPECT_EQ(counts.local().add(0), 105);
+    const auto value = [](counts_by_core& c) { return c.add(0); };
+    auto sum = counts.map_reduce(value, 1, std::plus<>());
+    EXPECT_EQ(co_await std::move(sum), 1 + 3 * 105);
+    auto all = counts.on_all([](counts_by_core& c) -> task<> {
+      co_await yield();
+      c.add(1);
+    });
+    co_await std::move(all);
+    EXPECT_EQ(counts.local().add(0), 106);
+    co_await counts.stop();
+    EXPECT_EQ(counts_by_core::alive, 0);
+    EXPECT_EQ(counts_by_core::ended_elsewhere, 0);
+    co_await counts.start(1);  // again
+    co_await counts.stop();
+  });
+}
+
+TEST(sharded, keys_have_owners_that_share_the_load) {
+  test::run_on(4, []() -> task<> {
+    sharded<counts_by_core> counts;
+    co_await counts.start(0);
+    std::array<int, 4> owned{};
+    for (int key = 0; key < 4000; ++key) {
+      const auto where = [](counts_by_core& c) {
+        c.add(1);
+        return this_core::index();
+      };
+      auto call = counts.on_owner(key, where);
+      const unsigned core = co_await std::move(call);
+      EXPECT_EQ(core, counts.owner_of(key));
+      ++owned[core];
+    }
+    for (const int n : owned) EXPECT_NEAR(n, 1000, 250);
+    co_await counts.stop();
+  });
+}
+
+struct fails_on_core_1 : counts_by_core {
+  fails_on_core_1() : counts_by_core(0) {
+    if (this_core::index() == 1) throw std::runtime_error("no room");
+  }
+};
+
+TEST(sharded, a_constructor_that_throws_ends_those_that_there_are) {
+  test::run_on(3, []() -> task<> {
+    sharded<fails_on_core_1> s;
+    bool caught = false;
+    try {
+      co_await s.start();
+    } catch (const std::runtime_error&) {
+      caught = true;
+    }
+    EXPECT_TRUE(caught);
+    EXPECT_EQ(counts_by_core::alive, 0);
+  });
+}
+
+struct has_a_stop {
+  ~has_a_stop() { EXPECT_TRUE(stopped); }
+  task<> stop() {
+    co_await yield();
+    stopped = true;
+  }
+  bool stopped = false;
+};
+
+TEST(sharded, stops_what_can_be_stopped_before_it_ends) {
+  test::run_on(2, []() -> task<> {
+    sharded<has_a_stop> s;
+    co_await s.start();
+    co_await s.stop();
+  });
+}
+
+/// stop() while calls are under way that make further calls: those are served to the end.
+TEST(sharded, stop_waits_for_calls_and_what_they_call) {
+  int served = 0;
+  test::run_on(3, [&](scope& tasks) -> task<> {
+    auto counts = std::make_shared<sharded<counts_by_core>>();
+    co_await counts->start(0);
+    for (int i = 0; i < 10; ++i) {
+      auto calls = [&served, counts]() -> task<> {
+        const auto outer = [counts](counts_by_core&) -> task<int> {
+          co_await sleep_for(2ms);
+          const auto inner = [](counts_by_core& c) { return c.add(1); };
+          auto call = counts->on((this_core::index() + 1) % 3, inner);
+          co_return co_await std::move(call);
+        };
+        auto call = counts->on(1, outer);
+        (void)co_await std::move(call);
+        ++served;
+      };
+      (void)tasks.spawn(calls);
+    }
+    co_await yield();
+    co_await yield();
+    co_await counts->stop();
+    EXPECT_EQ(counts_by_core::alive, 0);
+  });
+  EXPECT_EQ(served, 10);
+}
+
+TEST(sharded_death, says_what_is_wrong) {
+  EXPECT_DEATH(test::run_on(1,
+                            []() -> task<> {
+                              sharded<counts_by_core> never_stopped;
+                              co_await never_stopped.start(0);
+                            }),
+               "destroyed that was not stopped");
+  EXPECT_DEATH(test::run_on(1,
+                            []() -> task<> {
+                              sharded<counts_by_core> s;
+                              auto call = s.on(0, [](counts_by_core&) {});
+                              co_await std::move(call);
+                            }),
+               "core 0 of 0");
+}
+
+}  // namespace
+}  // namespace corespun
