@@ -22,11 +22,13 @@
 #include <corespun/runtime/latch.hpp>
 #include <corespun/runtime/mutex.hpp>
 #include <corespun/runtime/offload.hpp>
+#include <corespun/runtime/on_core.hpp>
 #include <corespun/runtime/oneshot.hpp>
 #include <corespun/runtime/runtime.hpp>
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/select.hpp>
 #include <corespun/runtime/semaphore.hpp>
+#include <corespun/runtime/sharded.hpp>
 #include <corespun/runtime/shared_mutex.hpp>
 #include <corespun/runtime/sleep.hpp>
 #include <corespun/runtime/task.hpp>

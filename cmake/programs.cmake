@@ -48,6 +48,9 @@ if(CORESPUN_PERF)
   corespun_program(perf/fairness perf/fairness/main.cpp)
   target_link_libraries(perf_fairness PRIVATE corespun::corespun)
 
+  corespun_program(perf/mailbox perf/mailbox/main.cpp)
+  target_link_libraries(perf_mailbox PRIVATE corespun::corespun)
+
   file(GLOB sources CONFIGURE_DEPENDS perf/micro/*.cpp)
   find_package(benchmark REQUIRED)
   corespun_program(perf/micro ${sources})

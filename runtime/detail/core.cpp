@@ -34,7 +34,7 @@ void core::attach(std::unique_ptr<driver> d) {
   driver_ = std::move(d);
   mailboxes_ = std::make_unique<mailbox[]>(machine_.cores.size());
   driver_->attach(*this);
-  for (const auto& c : machine_.cores) mailboxes_[c->index()].connect(*this, *c, mailbox_room);
+  for (mailbox& box : mailboxes()) box.connect(*this, mailbox_room);
 }
 
 void core::preemption_point() noexcept {
@@ -59,8 +59,8 @@ void core::turn() noexcept {
   share(turn_began_);               // call for help, if there is more than one core can do
   run_ready();                      // own tasks, at most one budget
   take_mail();                      // what other threads sent
+  exchange_messages();              // with other cores
   steal_some();                     // if there is nothing else to do
-  flush_mailboxes();                // what was sent to other cores
   const clock::time_point until = sleep_deadline();
   if (until != clock::time_point::min()) counts.parks(now());
   driver_->poll(until);             // submit, and wait if there is nothing else to do
@@ -153,7 +153,7 @@ bool core::time_is_up() noexcept {
   const clock::duration each = std::max(per_task_, clock::duration(1));
   look_after_ = static_cast<unsigned>(std::clamp<clock::rep>(look_interval / each, 1, 32));
   share(t);
-  flush_mailboxes();
+  exchange_messages();
   return t - turn_began_ > time_budget;
 }
 
@@ -291,7 +291,7 @@ std::uint32_t core::choose_other() noexcept {
   return random_ % count;
 }
 
-// --- mail, sleep and wake ---
+// --- mail ---
 
 void core::take_mail() noexcept {
   for (mail* m = inbox_.take(); m != nullptr;) {
@@ -302,6 +302,56 @@ void core::take_mail() noexcept {
   }
 }
 
+// --- mailboxes ---
+
+std::span<mailbox> core::mailboxes() const noexcept {
+  return {mailboxes_.get(), machine_.cores.size()};
+}
+
+void core::exchange_messages() noexcept {
+  take_messages();
+  flush_mailboxes();
+}
+
+void core::flush_mailboxes() noexcept {
+  for (mailbox* box = std::exchange(unflushed_, nullptr); box != nullptr;) {
+    mailbox* const following = box->next;
+    if (box->flush()) {
+      preemption_point();
+      (void)box->to->wake_if_asleep();
+    }
+    box->is_listed = !box->all_shown();
+    if (box->is_listed) box->next = std::exchange(unflushed_, box);
+    box = following;
+  }
+}
+
+void core::take_messages() noexcept {
+  for (mailbox& box : mailboxes()) {
+    const std::uint64_t taken = box.take();
+    if (taken == 0) continue;
+    counts.mail.add(taken);
+    preemption_point();
+    if (box.sender_waits_for_room())
+      (void)machine_.cores[static_cast<std::size_t>(&box - mailboxes_.get())]->wake_if_asleep();
+  }
+}
+
+bool core::has_messages() const noexcept {
+  return !std::ranges::all_of(mailboxes(), &mailbox::empty);
+}
+
+/// For messages that were too many; if not, it is woken when it comes.
+bool core::room_came() noexcept {
+  for (mailbox* box = unflushed_; box != nullptr; box = box->next) {
+    if (!box->wait_for_room()) return true;
+    preemption_point();
+  }
+  return false;
+}
+
+// --- sleep and wake ---
+
 clock::time_point core::sleep_deadline() noexcept {
   if (has_ready() || finished()) return clock::time_point::min();
   preemption_point();
@@ -311,16 +361,9 @@ clock::time_point core::sleep_deadline() noexcept {
   preemption_point();
   if (!inbox_.empty()) return clock::time_point::min();  // I1 step 2
   if (!machine_.injected.empty()) return clock::time_point::min();  // I1 step 2
+  if (has_messages() || room_came()) return clock::time_point::min();
   preemption_point();
   return timers_.next_deadline();
-}
-
-void core::flush_mailboxes() noexcept {
-  while (unflushed_ != nullptr) {
-    mailbox& box = *std::exchange(unflushed_, unflushed_->next);
-    box.is_listed = false;
-    box.flush();
-  }
 }
 
 void core::wake_up() noexcept {
@@ -346,7 +389,7 @@ bool core::wake_if_asleep(bool to_steal) noexcept {
 
 bool core::finished() noexcept {
   return ending_ && !has_ready() && driver_->in_flight() == 0 && inbox_.empty() &&
-         machine_.injected.empty();
+         !has_messages() && unflushed_ == nullptr && machine_.injected.empty();
 }
 
 namespace {

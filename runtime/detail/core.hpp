@@ -11,7 +11,7 @@
 //
 //   poster, any thread                core, going to sleep
 //   1  push                seq_cst    1  announce: sleeping_.store(true)   seq_cst
-//   2  sleeping_.load()    seq_cst    2  look into the queues once more    seq_cst
+//   2  sleeping_.load()    seq_cst    2  look into all queues once more    seq_cst
 //   3  wake the driver if it sleeps   3  block in the driver
 //
 // At least one side sees the other. A needless wake costs one loop turn. Release and acquire are
@@ -134,7 +134,7 @@ class core {
   }
   /// Delivers it on another core of this runtime; those for one core in this order, several at once.
   void send(core& to, mail& m) noexcept {
-    mailbox& box = mailboxes_[to.index_];
+    mailbox& box = to.mailboxes_[index_];
     box.put(m);
     if (box.is_listed) return;
     box.is_listed = true;
@@ -189,7 +189,12 @@ class core {
  private:
   void begin_end() noexcept;
   void run_ready() noexcept;
+  [[nodiscard]] std::span<mailbox> mailboxes() const noexcept;
+  void exchange_messages() noexcept;
   void flush_mailboxes() noexcept;
+  void take_messages() noexcept;
+  [[nodiscard]] bool has_messages() const noexcept;
+  [[nodiscard]] bool room_came() noexcept;
   [[nodiscard]] root* next() noexcept;
   [[nodiscard]] root* next_fork() noexcept;
   [[nodiscard]] root* next_in_line() noexcept;
@@ -228,8 +233,8 @@ class core {
   machine& machine_;
   simulation* const simulation_;
   std::unique_ptr<driver> driver_;
-  std::unique_ptr<mailbox[]> mailboxes_;  // to each core
-  mailbox* unflushed_ = nullptr;
+  std::unique_ptr<mailbox[]> mailboxes_;  // from each core
+  mailbox* unflushed_ = nullptr;  // to other cores, linked by next
   ready_list ready_;  // bound tasks
   timer_wheel timers_;
   root* stolen_ = nullptr;  // runs next

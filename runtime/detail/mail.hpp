@@ -29,6 +29,28 @@ struct member_mail : mail {
   }
 };
 
+/// First in, first out; of one core.
+class mail_list {
+ public:
+  [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+  [[nodiscard]] mail& first() const noexcept { return *first_; }
+
+  void push(mail& m) noexcept {
+    m.next = nullptr;
+    (first_ != nullptr ? last_->next : first_) = &m;
+    last_ = &m;
+  }
+  [[nodiscard]] mail& pop() noexcept {
+    mail& m = *first_;
+    first_ = m.next;
+    return m;
+  }
+
+ private:
+  mail* first_ = nullptr;
+  mail* last_ = nullptr;  // if there is a first
+};
+
 /// Many producers, one consumer, unbounded, lock-free: a stack that the consumer takes whole and
 /// turns around. Order: per producer, first posted is first delivered.
 class inbox {

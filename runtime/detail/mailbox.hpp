@@ -5,33 +5,27 @@
 // answer. So sending allocates nothing and cannot fail; what finds the ring full waits outside, in
 // the list of its sender, which for a task is no more than to go on waiting.
 //
-// Messages are put into the ring unseen, and shown by flush(), which the core calls at the end of each
-// turn and when it looks at the clock: one doorbell for all of them.
+// Messages are put into the ring unseen, and shown by flush(), several at once, which the core calls
+// at the end of each turn and when it looks at the clock. The receiver looks as often.
 //
 // Invariants
 //   - Messages are delivered in the order in which they were put, each once.
-//   - What was flushed is delivered, whatever the receiver is doing; and what waits outside is
-//     flushed as soon as there is room.
+//   - I1 (core.hpp) holds for them: step 1 of the poster is to show them, and step 2 of a core that
+//     goes to sleep is to look into its mailboxes once more.
 //
-// N1: no message is left behind the doorbell
+// N2: nobody sleeps on messages outside for which there is room
 //
-//   flush, sender                      drain, receiver
-//   1  tail_.store()         seq_cst   1  rung_ = false      seq_cst
-//   2  look at rung_         seq_cst   2  look at tail_      seq_cst
-//   3  ring, if it is not rung
+//   sender, going to sleep                       receiver
+//   1  announce: sleeping_.store(true) seq_cst   1  take messages: head_.store()    seq_cst
+//   2  short_of_room_.store(true)      seq_cst   2  look at short_of_room_, take it seq_cst
+//   3  look at head_                   seq_cst   3  wake the sender if it sleeps
 //
-// N3: nobody waits outside of an empty ring
-//
-//   flush, sender                      drain, receiver
-//   1  short_of_room_ = true seq_cst   1  head_.store()          seq_cst
-//   2  look at head_         seq_cst   2  take short_of_room_    seq_cst
-//                                      3  have the sender flush, if it was set
-//
-// Memory: 2.3 KiB for each pair; 146 KiB for 8 cores, 9.5 MiB for 64.
-// Threads: put and flush on the sender's core, drain on the receiver's.
+// Memory: 2.3 KiB for each pair; 146 KiB for 8 cores, 9.2 MiB for 64.
+// Threads: put, flush, wait_for_room on the sender's core, the rest on the receiver's.
 
 #include <corespun/runtime/detail/mail.hpp>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -50,51 +44,77 @@ class mailbox {
   mailbox& operator=(const mailbox&) = delete;
 
   /// Before its first use. `room`: so many messages at once, at most capacity.
-  void connect(core& from, core& to, std::uint64_t room) noexcept;
+  void connect(core& receiver, std::uint64_t room) noexcept {
+    to = &receiver;
+    room_ = std::clamp<std::uint64_t>(room, 1, capacity);
+  }
 
   void put(mail& m) noexcept {
-    if (first_outside_ == nullptr && has_room()) {
-      slots_[end_++ % capacity].store(&m, std::memory_order_relaxed);
+    if (outside_.empty() && has_room()) {
+      slots_[end_++ % capacity] = &m;
     } else {
-      m.next = nullptr;
-      (first_outside_ != nullptr ? last_outside_->next : first_outside_) = &m;
-      last_outside_ = &m;
+      outside_.push(m);
     }
   }
-  void flush() noexcept;
+  /// Shows what was put; true: the receiver is to be woken if it sleeps.
+  [[nodiscard]] bool flush() noexcept {
+    while (!outside_.empty() && has_room()) slots_[end_++ % capacity] = &outside_.pop();
+    if (tail_.load(std::memory_order_relaxed) == end_) return false;
+    tail_.store(end_, std::memory_order_seq_cst);  // I1 step 1, N1
+    return true;
+  }
+  /// What was put has been shown to the last message.
+  [[nodiscard]] bool all_shown() const noexcept { return outside_.empty(); }
+  /// False: there is room by now, so flush() again. Else the sender is woken when room comes.
+  [[nodiscard]] bool wait_for_room() noexcept {
+    short_of_room_.store(true, std::memory_order_seq_cst);  // N2 step 2
+    return head_.load(std::memory_order_seq_cst) == seen_head_;  // N2 step 3
+  }
 
-  /// Of the sender: the next one that is to be flushed, and whether this is one.
+  [[nodiscard]] bool empty() const noexcept {
+    return tail_.load(std::memory_order_seq_cst) ==  // I1 step 2
+           head_.load(std::memory_order_relaxed);
+  }
+  /// Delivers what was shown; how many.
+  std::uint64_t take() noexcept {
+    const std::uint64_t tail = tail_.load(std::memory_order_acquire);  // N1
+    const std::uint64_t first = head_.load(std::memory_order_relaxed);
+    for (std::uint64_t head = first; head != tail; ++head) {
+      mail& m = *slots_[head % capacity];
+      m.deliver(m);
+    }
+    if (tail != first) head_.store(tail, std::memory_order_seq_cst);  // N2 step 1, N3
+    return tail - first;
+  }
+  /// After take(): the sender is to be woken if it sleeps.
+  [[nodiscard]] bool sender_waits_for_room() noexcept {
+    return short_of_room_.load(std::memory_order_seq_cst) &&  // N2 step 2
+           short_of_room_.exchange(false, std::memory_order_seq_cst);
+  }
+
+  // --- of the sender ---
+
+  /// The next one that is to be flushed, and whether this is one.
   mailbox* next = nullptr;
   bool is_listed = false;
+  core* to = nullptr;
 
  private:
   [[nodiscard]] bool has_room() noexcept {
     if (end_ - seen_head_ < room_) return true;
-    seen_head_ = head_.load(std::memory_order_acquire);  // N2: the slots have been read
+    seen_head_ = head_.load(std::memory_order_acquire);  // N3
     return end_ - seen_head_ < room_;
   }
-  void show() noexcept;
-  void take_from_outside() noexcept;
-  void room_came() noexcept;
-  void drain() noexcept;
 
-  // of the sender
-  core* from_ = nullptr;
-  core* to_ = nullptr;
   std::uint64_t room_ = capacity;
   std::uint64_t end_ = 0;  // of what was put
   std::uint64_t seen_head_ = 0;  // head_ as it was
-  mail* first_outside_ = nullptr;
-  mail* last_outside_ = nullptr;
-  bool asked_ = false;  // for room; answer_ has not come yet
-  member_mail<mailbox> bell_;  // delivered to the receiver
-  member_mail<mailbox> answer_;  // delivered to the sender
+  mail_list outside_;
 
-  alignas(64) std::atomic<std::uint64_t> tail_{0};  // written by the sender: N1, N2
-  std::atomic<bool> short_of_room_{false};  // set by the sender, taken by the receiver: N3
+  alignas(64) std::atomic<std::uint64_t> tail_{0};  // written by the sender: I1, N1
+  std::atomic<bool> short_of_room_{false};  // set by the sender, taken by the receiver: N2
   alignas(64) std::atomic<std::uint64_t> head_{0};  // written by the receiver: N2, N3
-  std::atomic<bool> rung_{false};  // set by the sender, cleared by the receiver: N1
-  alignas(64) std::array<std::atomic<mail*>, capacity> slots_{};  // written by the sender
+  alignas(64) std::array<mail*, capacity> slots_;  // written by the sender: N1, N3
 };
 
 }  // namespace corespun::detail

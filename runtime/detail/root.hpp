@@ -349,28 +349,21 @@ class root : public mail {
 /// Roots that can run, first in first out, linked by mail::next. Other threads may ask for its size.
 class ready_list {
  public:
-  [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+  [[nodiscard]] bool empty() const noexcept { return all_.empty(); }
   [[nodiscard]] std::size_t size() const noexcept { return size_.get(); }
-  [[nodiscard]] root& first() const noexcept { return static_cast<root&>(*first_); }
+  [[nodiscard]] root& first() const noexcept { return static_cast<root&>(all_.first()); }
 
   void push(root& r) noexcept {
-    r.next = nullptr;
-    (last_ != nullptr ? last_->next : first_) = &r;
-    last_ = &r;
+    all_.push(r);
     size_.add();
   }
-
   [[nodiscard]] root& pop() noexcept {
-    mail* const r = first_;
-    first_ = r->next;
-    if (first_ == nullptr) last_ = nullptr;
     size_.set(size_.get() - 1);
-    return static_cast<root&>(*r);
+    return static_cast<root&>(all_.pop());
   }
 
  private:
-  mail* first_ = nullptr;
-  mail* last_ = nullptr;
+  mail_list all_;
   counter size_;
 };
 
