@@ -17,6 +17,7 @@
 #include <corespun/runtime/broadcast.hpp>
 #include <corespun/runtime/channel.hpp>
 #include <corespun/runtime/condition.hpp>
+#include <corespun/runtime/core_ptr.hpp>
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/event.hpp>
 #include <corespun/runtime/latch.hpp>

@@ -99,6 +99,8 @@ void runtime::start_threads() {
 
 runtime::~runtime() {
   machine_.watch.stop();
+  machine_.closed.store(true, std::memory_order_seq_cst);  // P2 step 1
+  machine_.wait_for_posters();  // P2 step 2
   for (const auto& c : machine_.cores) c->ask_to_end();
   if (options_.simulation != nullptr) play_until_finished();
   threads_->all.clear();  // joins
@@ -113,6 +115,16 @@ void runtime::play_until_finished() noexcept {
   if (options_.simulation->run_until(finished)) return;
   std::fprintf(stderr, "corespun: a simulated runtime cannot end: an operation never completes\n");
   std::abort();
+}
+
+bool runtime::post(unsigned core, detail::mail& m) noexcept {
+  if (core >= machine_.cores.size())
+    detail::caller_bug("post_to core " + std::to_string(core) + " of " + std::to_string(cores()),
+                       "ask cores() of the runtime for their number");
+  const detail::visit here(machine_);  // P2 step 1
+  if (machine_.closed.load(std::memory_order_seq_cst)) return false;  // P2 step 2
+  machine_.cores[core]->post(m);
+  return true;
 }
 
 unsigned runtime::cores() const noexcept { return static_cast<unsigned>(machine_.cores.size()); }

@@ -10,11 +10,14 @@
 #include <corespun/runtime/detail/machine.hpp>
 #include <corespun/runtime/driver.hpp>
 #include <corespun/runtime/metrics.hpp>
+#include <corespun/runtime/result.hpp>
 #include <corespun/runtime/scope.hpp>
 
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <type_traits>
+#include <utility>
 
 namespace corespun {
 
@@ -72,6 +75,27 @@ class runtime {
     }
   }
 
+  /// Calls fn() on that core, between its tasks, so it must be short and may not throw. Calls of one
+  /// thread begin in their order. Errors: errc::closed, if this runtime has begun to end; else fn is
+  /// called. std::bad_alloc. Threads: any.
+  template <typename Fn>
+  [[nodiscard]] result<> post_to(unsigned core, Fn fn) {
+    static_assert(std::is_void_v<std::invoke_result_t<Fn&>>,
+                  "post_to: fn returns nothing; tasks are started by run() or in a scope");
+    struct posted : detail::mail {
+      explicit posted(Fn&& f) : fn(std::move(f)) {}
+      Fn fn;
+    };
+    auto m = std::make_unique<posted>(std::move(fn));
+    m->deliver = [](detail::mail& arrived) noexcept {
+      const std::unique_ptr<posted> call(&static_cast<posted&>(arrived));
+      call->fn();
+    };
+    if (!post(core, *m)) return std::unexpected(make_error_code(errc::closed));
+    (void)m.release();
+    return {};
+  }
+
   /// For the floors above.
   [[nodiscard]] detail::machine& inner() noexcept { return machine_; }
 
@@ -90,6 +114,7 @@ class runtime {
     return detail::take_outcome<T>(r.outermost());
   }
   void wait_for(detail::root& r, std::coroutine_handle<> main);
+  [[nodiscard]] bool post(unsigned core, detail::mail& m) noexcept;
   void start_threads();
   void start_simulated();
   void play(detail::root& r, std::coroutine_handle<> main);

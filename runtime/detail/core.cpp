@@ -392,26 +392,6 @@ bool core::finished() noexcept {
          !has_messages() && unflushed_ == nullptr && machine_.injected.empty();
 }
 
-namespace {
-
-/// P1: counted before what is posted can be seen, until this thread has let go of the core.
-class visit {
- public:
-  explicit visit(machine& m) noexcept : count_(core::current() == nullptr ? &m.posters : nullptr) {
-    if (count_ != nullptr) count_->fetch_add(1, std::memory_order_relaxed);
-  }
-  visit(const visit&) = delete;
-  visit& operator=(const visit&) = delete;
-  ~visit() {
-    if (count_ != nullptr) count_->fetch_sub(1, std::memory_order_release);
-  }
-
- private:
-  std::atomic<unsigned>* const count_;
-};
-
-}  // namespace
-
 void core::post(mail& m) noexcept {
   const visit here(machine_);
   inbox_.push(m);  // I1 step 1

@@ -19,20 +19,36 @@ struct machine {
   /// Returns when no thread that is not a core's is inside core::post() any more: it may still
   /// touch a core whose last mail has ended the run.
   void wait_for_posters() noexcept {
-    for (unsigned n = posters.load(std::memory_order_acquire); n != 0;
-         n = posters.load(std::memory_order_acquire)) {
-      std::this_thread::yield();  // P1; a few instructions on their side
+    while (posters.load(std::memory_order_seq_cst) != 0) {  // P1, P2
+      std::this_thread::yield();                            // a few instructions on their side
     }
   }
 
-  // P1: threads inside core::post() that the runtime does not join
+  // P1, P2: threads inside core::post() that the runtime does not join
   std::atomic<unsigned> posters{0};
+  std::atomic<bool> closed{false};  // set when the runtime begins to end: P2
   injection injected;
   std::atomic<unsigned> sleepers{0};   // cores that sleep, or are about to; a glance
   std::atomic<unsigned> searching{0};  // cores that look for work, or were woken to
   std::vector<std::unique_ptr<core>> cores;  // fixed once the runtime has started
   watchdog watch;
   helpers pool;                              // declared last: its threads post to cores
+};
+
+/// Counted before what is posted can be seen, until this thread has let go of the core.
+class visit {
+ public:
+  explicit visit(machine& m) noexcept : count_(core::current() == nullptr ? &m.posters : nullptr) {
+    if (count_ != nullptr) count_->fetch_add(1, std::memory_order_seq_cst);  // P2 step 1
+  }
+  visit(const visit&) = delete;
+  visit& operator=(const visit&) = delete;
+  ~visit() {
+    if (count_ != nullptr) count_->fetch_sub(1, std::memory_order_release);  // P1
+  }
+
+ private:
+  std::atomic<unsigned>* const count_;
 };
 
 }  // namespace corespun::detail

@@ -11,11 +11,14 @@
 #include <sched.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
+#include <semaphore>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -293,6 +296,61 @@ TEST(runtime, a_thread_that_cannot_be_made_fails_the_constructor_and_ends_those_
   if (test::on_sim()) GTEST_SKIP() << "one thread plays all cores";
   if (test::sanitized) GTEST_SKIP() << "sanitizers need the address space that this test takes";
   EXPECT_EXIT(start_where_only_a_few_threads_fit(), testing::ExitedWithCode(0), "refused: ");
+}
+
+// --- post_to ---
+
+TEST(post_to, calls_on_that_core_in_the_order_of_the_thread) {
+  if (test::on_sim()) GTEST_SKIP() << "there no other thread may post";
+  runtime r(test::cores(2));
+  std::vector<int> called;
+  std::binary_semaphore last{0};
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(r.post_to(1, [&called, i] {
+      EXPECT_EQ(this_core::index(), 1u);
+      called.push_back(i);
+    }));
+  }
+  ASSERT_TRUE(r.post_to(1, [&last] { last.release(); }));
+  last.acquire();
+  ASSERT_EQ(called.size(), 1000u);
+  EXPECT_TRUE(std::ranges::is_sorted(called));
+}
+
+/// Whatever was accepted is called, whatever is refused is not, also while the runtime ends.
+TEST(post_to, is_refused_when_the_runtime_ends_and_loses_nothing) {
+  if (test::on_sim()) GTEST_SKIP() << "there no other thread may post";
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> called{0};
+    std::atomic<int> accepted{0};
+    std::atomic<bool> refused{false};
+    std::function<void(unsigned)> again;
+    {
+      runtime r(test::cores(2));
+      // Posts itself again and again from both cores, until it is refused.
+      again = [&](unsigned core) {
+        ++called;
+        const result<> posted = r.post_to(1 - core, [&again, core] { again(1 - core); });
+        if (posted) {
+          ++accepted;
+        } else {
+          EXPECT_EQ(posted.error(), make_error_code(errc::closed));
+          refused = true;
+        }
+      };
+      ASSERT_TRUE(r.post_to(0, [&again] { again(0); }));
+      ++accepted;
+      std::jthread other([&] {
+        for (int i = 0; i < 200; ++i) {
+          const result<> posted = r.post_to(0, [&called] { ++called; });
+          EXPECT_TRUE(posted);
+          ++accepted;
+        }
+      });
+    }
+    EXPECT_TRUE(refused);
+    EXPECT_EQ(called, accepted);
+  }
 }
 
 }  // namespace
