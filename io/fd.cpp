@@ -34,9 +34,15 @@ void op_awaiter::bound_elsewhere() {
              "keep both directions in tasks of one core, or let them move (resume_anywhere)");
 }
 
-bool op_awaiter::take_from(file& f, std::coroutine_handle<> leaf, root& task) {
-  return f.many->wait(leaf, task);
+bool op_awaiter::take_from(file& f, std::coroutine_handle<> leaf, root& task, void* awaiter,
+                           io_driver*& from) {
+  return f.many->wait(leaf, task, awaiter, from);
 }
+
+bool op_awaiter::is_settled(const file& f, const io_driver& here) noexcept {
+  return f.many->is_settled_at(here);
+}
+void op_awaiter::settle(file& f, io_driver& here) noexcept { f.many->settle(here); }
 
 op& transfer_awaiter::fill(io_driver& d) const {
   op& o = d.make_op(code_, *file_);

@@ -12,21 +12,6 @@
 namespace corespun {
 namespace detail {
 
-op& recv_awaiter::fill(io_driver& d) const {
-  op& o = d.make_op(op_code::recv_lease, *file_);
-  o.buffers = file_->buffers;
-  return o;
-}
-
-result<lease> recv_awaiter::await_resume() const noexcept {
-  const int n = outcome();
-  if (n < 0) return std::unexpected(error_of(n));
-  io_driver& d = driver();
-  if ((flags() & flag_buffer) == 0) return lease();
-  const unsigned cls = (flags() & flag_large) != 0 ? 1 : 0;
-  return lease(d, d.pool().at(cls, flags() >> buffer_shift), static_cast<std::size_t>(n), flags());
-}
-
 parts_awaiter::parts_awaiter(file& f, std::span<iovec> parts) noexcept : file_(&f), message_{} {
   message_.msg_iov = parts.data();
   message_.msg_iovlen = parts.size();

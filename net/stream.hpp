@@ -18,6 +18,7 @@
 // Cancel: what moved is delivered, see fd.hpp.
 
 #include <corespun/io/detail/multishot.hpp>
+#include <corespun/io/detail/recv.hpp>
 #include <corespun/io/fd.hpp>
 #include <corespun/net/address.hpp>
 
@@ -27,27 +28,6 @@
 
 namespace corespun {
 namespace detail {
-
-class [[nodiscard]] recv_awaiter : public op_awaiter {
- public:
-  explicit recv_awaiter(file& f) noexcept : file_(&f) {}
-
-  template <typename Promise>
-  [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) {
-    return start(self, *self.promise().owner);
-  }
-  [[nodiscard]] result<lease> await_resume() const noexcept;
-
- private:
-  friend op_awaiter;
-  [[nodiscard]] bool start(std::coroutine_handle<> leaf, root& task) {
-    return file_->many != nullptr ? wait_in_queue(*this, leaf, task) : begin(*this, leaf, task);
-  }
-  [[nodiscard]] static op_code code() noexcept { return op_code::recv_lease; }
-  [[nodiscard]] file* used() const noexcept { return file_; }
-  [[nodiscard]] op& fill(io_driver& d) const;
-  file* file_;
-};
 
 class [[nodiscard]] parts_awaiter : public op_awaiter {
  public:
@@ -133,6 +113,9 @@ class tcp_stream {
   [[nodiscard]] bool valid() const noexcept { return socket_.valid(); }
   [[nodiscard]] int native_handle() const noexcept { return socket_.native_handle(); }
 
+  /// For the floors above.
+  [[nodiscard]] detail::file& inner() const { return socket_.at(); }
+
  private:
   fd socket_;
 };
@@ -152,7 +135,9 @@ class [[nodiscard]] accept_awaiter : public op_awaiter {
   friend op_awaiter;
   [[nodiscard]] bool start(std::coroutine_handle<> leaf, root& task) {
     short_is_empty_ = file_->short_is_empty;
-    return file_->many != nullptr ? wait_in_queue(*this, leaf, task) : begin(*this, leaf, task);
+    const auto fetch = [](accept_awaiter&, std::coroutine_handle<>, root&) { bound_elsewhere(); };
+    return file_->many != nullptr ? wait_in_queue<accept_awaiter>(*this, leaf, task, fetch)
+                                  : begin(*this, leaf, task);
   }
   [[nodiscard]] static op_code code() noexcept { return op_code::accept; }
   [[nodiscard]] file* used() const noexcept { return file_; }

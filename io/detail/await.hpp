@@ -64,28 +64,47 @@ class op_awaiter {
     (void)task.complete_inline();
     return false;
   }
-  /// start() is called anew where the descriptor is. It may have been closed when we arrive.
+  /// The task goes where the descriptor is.
   template <typename Derived>
   static void follow(Derived& self, std::coroutine_handle<> leaf, root& task, file& f) {
     if (task.bound()) bound_elsewhere();
-    if (self.generation_ == 0) self.generation_ = f.generation;
-    task.go_to(leaf, &self, f.driver().home(), [](mail& m) noexcept {
+    travel(self, leaf, task, f.driver().home());
+  }
+  /// start() is called anew there. The file may have been closed when we arrive.
+  template <typename Derived>
+  static void travel(Derived& self, std::coroutine_handle<> leaf, root& task, core& there) {
+    if (self.generation_ == 0) self.generation_ = self.used()->generation;
+    task.go_to(leaf, &self, there, [](mail& m) noexcept {
       root& arrived = static_cast<root&>(m);
       Derived& me = *static_cast<Derived*>(arrived.what());
       if (is_gone(me, arrived) || !me.start(arrived.leaf(), arrived)) arrived.complete();
     });
   }
-  /// The wait is made by a multishot queue, where its file is. False: it has completed.
+  /// The wait is made by a multishot queue, where its file is. False: it has completed. `fetch`:
+  /// what a bound task does that is elsewhere.
   template <typename Derived>
-  [[nodiscard]] static bool wait_in_queue(Derived& self, std::coroutine_handle<> leaf, root& task) {
+  [[nodiscard]] static bool wait_in_queue(Derived& self, std::coroutine_handle<> leaf, root& task,
+                                          void (*fetch)(Derived&, std::coroutine_handle<>, root&)) {
     file& f = *self.used();
+    io_driver& here = io_driver::of(task.home());
     self.task_ = &task;
-    self.driver_ = &f.driver();
-    if (&f.driver().home() == &task.home()) return take_from(f, leaf, task);
-    if (task.stops_at(leaf)) return true;
-    follow(self, leaf, task, f);
-    return true;
+    if (&f.driver() != &here || !is_settled(f, here)) {
+      if (task.stops_at(leaf)) return true;
+      switch (f.hold(here)) {
+        case file::where::closed: task.op_result = -own_error(errc::closed); return false;
+        case file::where::elsewhere:
+          task.bound() ? fetch(self, leaf, task) : follow(self, leaf, task, f);
+          return true;
+        case file::where::here: settle(f, here);
+      }
+    }
+    return take_from(f, leaf, task, &self, self.driver_);
   }
+  /// The one that it was when we set out.
+  [[nodiscard]] bool is_still(const file& f) const noexcept {
+    return generation_ == 0 || f.generation == generation_;
+  }
+  [[noreturn]] static void bound_elsewhere();
   [[nodiscard]] int outcome() const noexcept { return task_->op_result; }
   [[nodiscard]] std::uint32_t flags() const noexcept { return task_->op_flags; }
   /// Where it was carried out; its task may be elsewhere since.
@@ -103,13 +122,11 @@ class op_awaiter {
     if (gone) task.op_result = -own_error(errc::closed);
     return gone;
   }
-  /// The one that it was when we set out.
-  [[nodiscard]] bool is_still(const file& f) const noexcept {
-    return generation_ == 0 || f.generation == generation_;
-  }
   [[nodiscard]] static const wait_kind& kind_of(op_code code) noexcept;
-  [[nodiscard]] static bool take_from(file& f, std::coroutine_handle<> leaf, root& task);
-  [[noreturn]] static void bound_elsewhere();
+  [[nodiscard]] static bool take_from(file& f, std::coroutine_handle<> leaf, root& task,
+                                      void* awaiter, io_driver*& from);
+  [[nodiscard]] static bool is_settled(const file& f, const io_driver& here) noexcept;
+  static void settle(file& f, io_driver& here) noexcept;
   void cancel() noexcept;
   root* task_ = nullptr;
   io_driver* driver_ = nullptr;

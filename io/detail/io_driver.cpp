@@ -3,6 +3,7 @@
 #include <corespun/io/detail/attempt.hpp>
 #include <corespun/io/detail/error.hpp>
 #include <corespun/io/detail/multishot.hpp>
+#include <corespun/io/detail/recv.hpp>
 #include <corespun/io/lease.hpp>
 #include <corespun/runtime/detail/fatal.hpp>
 #include <corespun/runtime/detail/machine.hpp>
@@ -38,8 +39,15 @@ io_driver& io_driver::of(core& c) {
 
 namespace {
 
+/// It shall begin anew on another core (recv.hpp).
+bool asked_to_leave(const op& o) noexcept {
+  return o.code == op_code::recv_lease && o.on->leaves_for != nullptr;
+}
+
 /// Neither its task nor its descriptor has given it up.
-bool wanted(const op& o) noexcept { return !o.cancel_asked && (o.on == nullptr || !o.on->closing); }
+bool wanted(const op& o) noexcept {
+  return !o.cancel_asked && (o.on == nullptr || !o.on->closing) && !asked_to_leave(o);
+}
 
 bool moves_bytes(op_code code) noexcept {
   return code == op_code::read || code == op_code::write || code == op_code::recv ||
@@ -168,7 +176,8 @@ bool io_driver::goes_on(op& o, int& result) noexcept {
 void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noexcept {
   file* const f = o.on;
   root* const task = o.task;
-  const bool stopped = result == -ECANCELED && o.cancel_asked;
+  const bool leaves = f != nullptr && asked_to_leave(o);
+  const bool stopped = result == -ECANCELED && (o.cancel_asked || (leaves && task->cancelled()));
   if (f != nullptr) {
     op*& slot = f->slot(o.reads());
     if (slot == &o) slot = nullptr;
@@ -178,6 +187,7 @@ void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noe
     if (o.code == op_code::recv_lease) learn_size(o, result, flags);
   }
   const op_code code = o.code;
+  core* const there = leaves ? std::exchange(f->leaves_for, nullptr) : nullptr;
   ending(o);
   ops_.give_back(o);
   if (code == op_code::recv_lease && (flags & flag_buffer) == 0) feed_starved();
@@ -188,6 +198,11 @@ void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noe
   }
   const bool closing = f != nullptr && f->closing;
   if (f != nullptr) f->let_go();
+  if (leaves && result == -ECANCELED && !stopped) {
+    (void)task->complete_inline();
+    static_cast<recv_awaiter*>(task->what())->go_on_at(*task, *there);
+    return;
+  }
   if (task != nullptr) {
     task->op_result = result;
     task->op_flags = flags;

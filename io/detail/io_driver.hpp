@@ -58,8 +58,8 @@ class alignas(16) io_driver : public driver {  // file::at_ marks its address
   [[nodiscard]] bool submit(op& o) noexcept;
   /// Ends a multishot operation: its sink hears no more, what still comes is closed or given back.
   void abandon(op& o) noexcept;
-  /// The same, but the sink hears what still comes.
-  void end_many(op& o) noexcept { request_stop(o); }
+  /// It still completes, with -ECANCELED if nothing else came first.
+  void end_early(op& o) noexcept { request_stop(o); }
   /// Asks it to end; its task is resumed by its completion. For wait_kind::cancel.
   void cancel_for_task(op& o) noexcept;
 

@@ -1,6 +1,7 @@
 #include <corespun/io/detail/multishot.hpp>
 
 #include <corespun/io/detail/error.hpp>
+#include <corespun/io/detail/recv.hpp>
 #include <corespun/runtime/detail/fatal.hpp>
 
 #include <cerrno>
@@ -14,24 +15,33 @@ const wait_kind multishot_queue::kind{"multishot I/O", [](root& waiter, void* se
                                       }};
 
 multishot_queue::~multishot_queue() {
-  for (; taken_ < queue_.size(); ++taken_)
-    driver_->drop(code_, queue_[taken_].result, queue_[taken_].flags);
+  for (; taken_ < queue_.size(); ++taken_) {
+    const item& left = queue_[taken_];
+    if (left.from == &io_driver::here()) {
+      left.from->drop(code_, left.result, left.flags);
+    } else if ((left.flags & flag_buffer) != 0) {
+      left.from->return_buffer_from_elsewhere(left.flags);
+    }
+  }
   if (armed_ != nullptr) driver_->abandon(*armed_);
   if (waiter_ != nullptr) {
     waiter_->op_result = -own_error(errc::closed);
     waiter_->op_flags = 0;
     waiter_->complete();
   }
+  if (leaver_ != nullptr) send_leaver();  // to find it closed
 }
 
-bool multishot_queue::wait(std::coroutine_handle<> leaf, root& task) {
-  if (waiter_ != nullptr) {
+bool multishot_queue::wait(std::coroutine_handle<> leaf, root& task, void* awaiter,
+                           io_driver*& from) {
+  from = driver_;
+  if (waiter_ != nullptr || leaver_ != nullptr) {
     caller_bug("two tasks wait for the same multishot operation",
                "let one task own each direction of a stream");
   }
   if (!task.begin_wait(leaf, this, kind)) return true;
   if (taken_ < queue_.size() || lost_) {
-    item next{-ENOMEM, 0};
+    item next{-ENOMEM, 0, driver_};
     if (taken_ < queue_.size()) {
       next = queue_[taken_++];
     } else {
@@ -39,6 +49,7 @@ bool multishot_queue::wait(std::coroutine_handle<> leaf, root& task) {
     }
     task.op_result = next.result;
     task.op_flags = next.flags;
+    from = next.from;
     if (taken_ == queue_.size()) {
       queue_.clear();
       taken_ = 0;
@@ -51,6 +62,7 @@ bool multishot_queue::wait(std::coroutine_handle<> leaf, root& task) {
     return true;
   }
   waiter_ = &task;
+  awaiter_ = awaiter;
   if (armed_ != nullptr) return true;
   try {
     arm();
@@ -68,6 +80,11 @@ void multishot_queue::arm() {
 
 void multishot_queue::completed(int result, std::uint32_t flags, bool final) noexcept {
   if (final) armed_ = nullptr;
+  if (leaver_ != nullptr) {
+    if (result != -ECANCELED) keep(result, flags);
+    if (final) depart();
+    return;
+  }
   if (final && pausing_) {
     pausing_ = false;
     if (result == -ECANCELED) {
@@ -83,17 +100,54 @@ void multishot_queue::completed(int result, std::uint32_t flags, bool final) noe
     task.complete();
     return;
   }
+  keep(result, flags);
+  if (!final && !pausing_ && queue_.size() - taken_ >= limit_) {
+    pausing_ = true;
+    driver_->end_early(*armed_);
+  }
+}
+
+void multishot_queue::keep(int result, std::uint32_t flags) noexcept {
   try {
     // After a hole nothing more is kept, until the task has been told.
-    if (!lost_) queue_.push_back({result, flags});
+    if (!lost_) queue_.push_back({result, flags, driver_});
   } catch (const std::bad_alloc&) {
     lost_ = true;
   }
   if (lost_) driver_->drop(code_, result, flags);
-  if (!final && !pausing_ && queue_.size() - taken_ >= limit_) {
-    pausing_ = true;
-    driver_->end_many(*armed_);
+}
+
+// --- moving ---
+
+bool multishot_queue::leave(recv_awaiter& self, root& task, core& there) noexcept {
+  if (waiter_ != nullptr || leaver_ != nullptr) return false;
+  awaiter_ = &self;
+  leaver_ = &task;
+  leaves_for_ = &there;
+  if (armed_ != nullptr) {
+    driver_->end_early(*armed_);  // completed() goes on
+  } else {
+    depart();
   }
+  return true;
+}
+
+bool multishot_queue::send_away(root& task, core& there) noexcept {
+  waiter_ = nullptr;
+  (void)task.complete_inline();
+  return leave(*static_cast<recv_awaiter*>(awaiter_), task, there);
+}
+
+void multishot_queue::depart() noexcept {
+  pausing_ = false;
+  driver_ = nullptr;
+  file_->let_go();
+  send_leaver();
+}
+
+void multishot_queue::send_leaver() noexcept {
+  root& task = *std::exchange(leaver_, nullptr);
+  static_cast<recv_awaiter*>(awaiter_)->go_on_at(task, *leaves_for_);
 }
 
 }  // namespace corespun::detail

@@ -107,6 +107,7 @@ struct file_state {
   op* writing = nullptr;
   multishot_queue* many = nullptr;  // owned; nullptr: receives and accepts one by one
   root* closer = nullptr;  // waits in close()
+  core* leaves_for = nullptr;  // the task that receives shall go on there, and the file with it
   int fd = -1;
   kind what = kind::socket;
   bool direct = false;  // fd is a slot of the ring's table

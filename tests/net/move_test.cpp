@@ -1,0 +1,218 @@
+// Streams that change their core while their task waits for data: no byte is lost, doubled or swapped.
+
+#include <corespun/net/stream.hpp>
+#include <corespun/runtime/affinity.hpp>
+#include <corespun/runtime/when.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/support/io_run.hpp"
+#include "tests/support/io_sockets.hpp"
+
+namespace corespun::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A connection as those who move it know it.
+struct connection {
+  std::atomic<detail::root*> task{nullptr};  // while it echoes
+  detail::file* file = nullptr;
+  std::uint32_t generation = 0;
+
+  void begins(const tcp_stream& s) {
+    file = &s.inner();
+    generation = file->generation;
+    task = detail::core::current()->running();
+  }
+  [[nodiscard]] bool send_to(unsigned there) const {
+    detail::core& here = *detail::core::current();
+    detail::root* const r = task;
+    if (r == nullptr || &r->home() != &here) return false;
+    return detail::send_away(*file, generation, *r, detail::core_beside(here, there, "test"));
+  }
+};
+
+std::byte byte_at(std::size_t position) {
+  return static_cast<std::byte>(position * 31 + position / 251);
+}
+
+/// Sends back what comes, and counts how often it was elsewhere.
+task<> echo(raw end, connection& c, bool multishot, std::atomic<int>& moves) {
+  tcp_stream stream(adopted(std::move(end)));
+  if (multishot) stream.use_multishot();
+  c.begins(stream);
+  unsigned at = this_core::index();
+  while (true) {
+    result<lease> data = co_await stream.recv();
+    if (this_core::index() != at) ++moves;
+    at = this_core::index();
+    if (!data || data->empty()) break;
+    need(co_await stream.write_all(data->bytes()));
+  }
+  c.task = nullptr;
+  need(co_await stream.close());
+}
+
+task<> write_pattern(tcp_stream& stream, const std::atomic<int>& moves, int enough,
+                     std::size_t& written) {
+  std::minstd_rand random(static_cast<unsigned>(written) + 1);
+  std::vector<std::byte> bytes;
+  while (moves < enough) {
+    bytes.resize(1 + random() % 3000);
+    for (std::byte& b : bytes) b = byte_at(written++);
+    need(co_await stream.write_all(bytes));
+    if (random() % 8 == 0) co_await sleep_for(10us);
+  }
+  need(co_await stream.shutdown_write());
+}
+
+task<> check_pattern(tcp_stream& stream, std::size_t& read) {
+  while (true) {
+    const lease data = need(co_await stream.recv());
+    if (data.empty()) co_return;
+    for (const std::byte b : data.bytes()) {
+      if (b != byte_at(read)) {
+        ADD_FAILURE() << "a wrong byte at " << read;
+        co_return;
+      }
+      ++read;
+    }
+  }
+}
+
+/// The other end.
+task<> talk(raw end, const std::atomic<int>& moves, int enough) {
+  tcp_stream stream(adopted(std::move(end)));
+  std::size_t written = 0;
+  std::size_t read = 0;
+  auto both = when_all(write_pattern(stream, moves, enough, written), check_pattern(stream, read));
+  co_await std::move(both);
+  EXPECT_EQ(read, written);
+  need(co_await stream.close());
+}
+
+task<> move_all(const std::vector<connection>& all, const std::atomic<int>& moves, int enough) {
+  std::minstd_rand random(this_core::index() + 1);
+  while (moves < enough) {
+    for (const connection& c : all) {
+      if (random() % 2 == 0) (void)c.send_to(static_cast<unsigned>(random()) % this_core::count());
+    }
+    co_await sleep_for(10us);  // else they are moved again before the ring has seen them
+  }
+}
+
+void streams_keep_their_bytes(affinity how, bool multishot) {
+  constexpr std::size_t connections = 12;
+  const char* const moves_wanted = std::getenv("CORESPUN_TEST_MOVES");
+  const int enough = moves_wanted != nullptr ? std::atoi(moves_wanted) : 1000;
+  std::vector<connection> all(connections);
+  std::atomic<int> moves{0};
+  runtime_options options = io_cores(2);
+  options.affinity = how;
+  run_with(std::move(options), [&](scope& s) -> task<> {
+    for (connection& c : all) {
+      auto [one, two] = tcp_pair();
+      (void)s.spawn(echo, std::move(one), std::ref(c), multishot, std::ref(moves));
+      (void)s.spawn_on(1, talk, std::move(two), std::cref(moves), enough);
+    }
+    for (unsigned core = 0; core < this_core::count(); ++core)
+      (void)s.spawn_on(core, move_all, std::cref(all), std::cref(moves), enough);
+    co_return;
+  });
+  EXPECT_GE(moves, enough);
+}
+
+TEST(move, streams_of_bound_tasks_keep_their_bytes) {
+  streams_keep_their_bytes(affinity::core, false);
+}
+TEST(move, streams_of_free_tasks_keep_their_bytes) {
+  streams_keep_their_bytes(affinity::any, false);
+}
+TEST(move, multishot_streams_keep_their_bytes) { streams_keep_their_bytes(affinity::core, true); }
+
+/// A bound task that goes elsewhere itself and takes its armed stream with it.
+TEST(move, a_multishot_stream_follows_its_task_with_what_came_before) {
+  run_io(io_cores(2), []() -> task<> {
+    auto [one, two] = tcp_pair();
+    tcp_stream stream(adopted(std::move(one)));
+    stream.use_multishot();
+    std::string received;
+    for (int i = 0; i < 20; ++i) {
+      const std::string text = "message " + std::to_string(i) + " ";
+      write_now(two.get(), text.data(), text.size());
+      if (i % 3 == 0) co_await sleep_for(1ms);  // so that it lies in the queue, or not
+      co_await resume_on(static_cast<unsigned>(i) % 2);
+      if (i % 4 == 3) {
+        while (received.size() < 10u * static_cast<unsigned>(i)) {
+          const lease data = need(co_await stream.recv());
+          received += data.text();
+        }
+      }
+    }
+    two.reset();
+    while (true) {
+      const lease data = need(co_await stream.recv());
+      if (data.empty()) break;
+      received += data.text();
+    }
+    std::string expected;
+    for (int i = 0; i < 20; ++i) expected += "message " + std::to_string(i) + " ";
+    EXPECT_EQ(received, expected);
+    need(co_await stream.close());
+    co_await resume_on(0);
+  });
+}
+
+/// Cancel and timeout at any point of the way.
+TEST(move, a_task_that_is_cancelled_on_its_way_ends) {
+  run_io(io_cores(2), []() -> task<> {
+    for (int i = 0; i < 50; ++i) {
+      for (const bool multishot : {false, true}) {
+        auto [one, two] = tcp_pair();
+        connection c;
+        auto body = [&](scope& s) -> task<> {
+          auto waits = [&]() -> task<> {
+            tcp_stream stream(adopted(std::move(one)));
+            if (multishot) stream.use_multishot();
+            c.begins(stream);
+            (void)co_await stream.recv();
+            ADD_FAILURE() << "there was nothing to receive";
+          };
+          auto waiting = s.spawn_on(0, waits);
+          co_await yield();
+          co_await yield();
+          (void)c.send_to(1);
+          for (int steps = i % 10; steps > 0; --steps) co_await yield();
+          waiting.cancel();
+          (void)co_await waiting.join();
+        };
+        co_await with_scope(body);
+      }
+    }
+  });
+}
+
+TEST(move, what_does_not_wait_for_data_stays) {
+  run_io(io_cores(2), []() -> task<> {
+    auto [one, two] = tcp_pair();
+    tcp_stream stream(adopted(std::move(one)));
+    connection c;
+    c.begins(stream);
+    EXPECT_FALSE(c.send_to(1)) << "it runs";
+    ++c.generation;
+    EXPECT_FALSE(c.send_to(1)) << "another stream";
+    need(co_await stream.close());
+    co_return;
+  });
+}
+
+}  // namespace
+}  // namespace corespun::test
