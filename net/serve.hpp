@@ -5,18 +5,20 @@
 //   result<> r = co_await serve(std::move(*tcp_listener::bind(address::any(8080))), handler);
 //
 // Invariants
-//   - Each core has a listener of its own on the same address; a connection stays on the core that
-//     accepted it.
+//   - A connection is a task of affinity core. Which core that is, the kernel decides, or a placement
+//     (placement.hpp). It stays there, unless serve_options::balance_every is set.
 //   - At the limit of connections a core stops accepting; clients wait in the kernel's queue.
 //   - When no descriptor or memory is left, accepting pauses for 5 ms to 1 s, which is said once on
 //     stderr.
 //   - An exception from a handler ends that connection alone. It is reported on stderr, at most
 //     once a second per core.
-//   - When serve is cancelled, accepting ends at once; connections may go on for limits.grace, then
+//   - When serve is cancelled, accepting ends at once; connections may go on for options.grace, then
 //     they are stopped. serve returns after the last of them; its address is free then.
 // The handler is copied to each core and called there; what it refers to is shared between cores.
 
 #include <corespun/io/detail/raw_fd.hpp>
+#include <corespun/net/detail/connections.hpp>
+#include <corespun/net/placement.hpp>
 #include <corespun/net/stream.hpp>
 #include <corespun/runtime/as_result.hpp>
 #include <corespun/runtime/deadline.hpp>
@@ -28,20 +30,30 @@
 
 #include <chrono>
 #include <exception>
+#include <functional>
+#include <memory>
 #include <new>
+#include <optional>
 #include <system_error>
 #include <type_traits>
+#include <vector>
 
 namespace corespun {
 
-struct serve_limits {
-  serve_limits() {}
+struct serve_options {
+  serve_options() {}
   /// Connections at once over all cores, divided evenly; 0: no limit of its own.
   unsigned max_connections = 0;
   /// New connections per second over all cores; 0: no limit.
   double max_accepts_per_second = 0;
   /// How long connections may go on after serve was cancelled.
   std::chrono::milliseconds grace{0};
+  /// Who chooses the core of a connection; empty: the kernel. Not for direct descriptors.
+  corespun::placement placement;
+  /// At this interval connections are moved from cores that work more to those that work less, while
+  /// they wait in recv() and nowhere else: their handler may find itself on another core after each
+  /// recv(). Those that receive in tasks of their own stay. 0: never. Not for direct descriptors.
+  std::chrono::milliseconds balance_every{0};
 };
 
 namespace detail {
@@ -98,14 +110,18 @@ struct open_at_exit {
 template <typename Handler>
 class server_part {
  public:
-  server_part(tcp_listener l, Handler h, serve_limits limits, unsigned cores)
+  /// One of so many parts.
+  server_part(tcp_listener l, const Handler& h, const serve_options& options, unsigned parts,
+              connections* all)
       : listener_(std::move(l)),
-        handler_(std::move(h)),
-        limit_(limits.max_connections == 0 ? no_limit
-                                           : (limits.max_connections + cores - 1) / cores),
+        handlers_(parts == 1 ? this_core::count() : 1, h),
+        limit_(options.max_connections == 0 ? no_limit
+                                            : (options.max_connections + parts - 1) / parts),
         places_(limit_),
-        pace_(limits.max_accepts_per_second / cores),
-        grace_(limits.grace) {}
+        pace_(options.max_accepts_per_second / parts),
+        grace_(options.grace),
+        placement_(options.placement),
+        all_(all) {}
 
   /// Accepts until cancelled; throws std::system_error for what time does not mend. Its address is
   /// free when it has ended, wherever it was cancelled.
@@ -169,48 +185,58 @@ class server_part {
 
   std::error_code start(tcp_stream stream, place mine) {
     try {
-      (void)connections_->spawn(&server_part::one_connection, this, std::move(stream),
-                                std::move(mine));
+      const unsigned core = placement_ ? placement_(stream, all_->counts()) : this_core::index();
+      auto known = all_ != nullptr ? std::make_unique<connections::entry>(*all_, core) : nullptr;
+      (void)connections_->spawn_on(core, &server_part::one_connection, this, std::move(stream),
+                                   std::move(mine), std::move(known));
       return {};
     } catch (const std::bad_alloc&) {
       return std::make_error_code(std::errc::not_enough_memory);
     }
   }
 
-  static task<> one_connection(server_part* self, tcp_stream stream, place) {
+  static task<> one_connection(server_part* self, tcp_stream stream, place,
+                               std::unique_ptr<connections::entry> known) {
     try {
-      co_await self->handler_(std::move(stream));
+      if (known != nullptr) known->begins(stream);
+      Handler& handler = self->handlers_[self->placement_ ? this_core::index() : 0];
+      co_await handler(std::move(stream));
     } catch (...) {
       report_handler_error();
     }
   }
 
   tcp_listener listener_;
-  Handler handler_;
+  std::vector<Handler> handlers_;  // one, or one for each core
   static constexpr std::size_t no_limit = 1'000'000'000;
   std::size_t limit_;
   semaphore places_;
   pace pace_;
   std::chrono::milliseconds grace_;
+  placement placement_;
+  connections* all_;  // nullptr: nobody asks
   scope* connections_ = nullptr;
   event ready_;
   event closing_;
 };
 
-/// One core's part, by a task that is bound there.
+/// One part, by a task that is bound.
 template <typename Handler>
-task<> serve_with(tcp_listener listener, Handler handler, serve_limits limits) {
-  server_part<Handler> part(std::move(listener), std::move(handler), limits, this_core::count());
+task<> serve_with(tcp_listener listener, Handler handler, const serve_options& options,
+                  unsigned parts, connections* all) {
+  server_part<Handler> part(std::move(listener), handler, options, parts, all);
   co_await part.run();
 }
 
 /// The same from the descriptor that was made for it.
 template <typename Handler>
-task<> serve_here(raw_fd listening, listen_options how, Handler handler, serve_limits limits) {
+task<> serve_here(raw_fd listening, listen_options how, Handler handler,
+                  const serve_options& options, connections* all) {
   result<tcp_listener> listener = tcp_listener::adopt(listening.get(), how);
   if (!listener) throw std::system_error(listener.error(), "adopt");
   listening.release();
-  auto serving = serve_with(std::move(*listener), std::move(handler), limits);
+  auto serving = serve_with(std::move(*listener), std::move(handler), std::cref(options),
+                            this_core::count(), all);
   co_await std::move(serving);
 }
 
@@ -220,22 +246,32 @@ task<> serve_here(raw_fd listening, listen_options how, Handler handler, serve_l
 /// all cores have ended.
 template <typename Handler>
 [[nodiscard]] task<result<>> serve(tcp_listener listener, Handler handler,
-                                   serve_limits limits = {}) {
+                                   serve_options options = {}) {
   static_assert(std::is_invocable_r_v<task<>, Handler&, tcp_stream>,
                 "serve: the handler must be task<>(tcp_stream)");
+  const bool moves = options.placement || options.balance_every > options.balance_every.zero();
+  if (moves && detail::io_driver::here().accepts_direct())
+    co_return std::unexpected(make_error_code(errc::not_supported));
+  std::optional<detail::connections> all;
+  if (moves) all.emplace(this_core::count());
+  detail::connections* const known = moves ? &*all : nullptr;
   std::error_code failed;
   try {
     auto body = [&](scope& s) -> task<> {
       const unsigned home = listener.core();
-      for (unsigned core = 0; core < this_core::count(); ++core) {
+      const unsigned parts = options.placement ? 1 : this_core::count();
+      for (unsigned core = 0; core < this_core::count() && parts > 1; ++core) {
         if (core == home) continue;
         const result<int> socket = listener.another_socket();
         if (!socket) throw std::system_error(socket.error(), "listen");
         detail::raw_fd owned(*socket);
         (void)s.spawn_on(core, detail::serve_here<Handler>, std::move(owned), listener.options(),
-                         handler, limits);
+                         handler, std::cref(options), known);
       }
-      (void)s.spawn_on(home, detail::serve_with<Handler>, std::move(listener), handler, limits);
+      if (options.balance_every > options.balance_every.zero())
+        (void)s.spawn(&detail::connections::balance, known, options.balance_every);
+      (void)s.spawn_on(home, detail::serve_with<Handler>, std::move(listener), handler,
+                       std::cref(options), parts, known);
       co_return;
     };
     co_await with_scope(std::move(body));

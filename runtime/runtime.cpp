@@ -60,8 +60,11 @@ void runtime::start_threads() {
     for (unsigned i = 0; i < count; ++i) {
       threads_->all.emplace_back([this, i, cpu = cpus[i % cpus.size()], &attached] {
         detail::name_this_thread("corespun-" + std::to_string(i));
-        if (options_.pin) detail::pin_this_thread(std::span(&cpu, 1));
         detail::core& c = *machine_.cores[i];
+        if (options_.pin) {
+          detail::pin_this_thread(std::span(&cpu, 1));
+          c.processor = static_cast<int>(cpu);
+        }
         try {
           c.attach(options_.driver(i));
         } catch (...) {

@@ -94,6 +94,8 @@ class core {
   [[nodiscard]] driver& backend() noexcept { return *driver_; }
   [[nodiscard]] timer_wheel& timers() noexcept { return timers_; }
   [[nodiscard]] clock::time_point now() const noexcept;
+  /// What its thread has used.
+  [[nodiscard]] clock::duration cpu_time() const noexcept;
   /// nullptr: this is a real machine.
   [[nodiscard]] simulation* simulated() const noexcept { return simulation_; }
   /// Both are cores of one runtime.
@@ -181,6 +183,8 @@ class core {
   }
   /// Between two steps of a protocol: in a simulation other cores may get ahead here.
   void preemption_point() noexcept;
+  /// What its thread is bound to; -1: it is not. Set before the loop begins.
+  int processor = -1;
   /// The driver as the floor above knows it; set by that driver when it attaches.
   void* io = nullptr;
   /// Delivers what was posted after run() returned; the destructor of the runtime only.
@@ -211,7 +215,6 @@ class core {
   void refill_lanes() noexcept;
   void share(clock::time_point at) noexcept;
   [[nodiscard]] clock::duration cost_of_a_task(clock::time_point at) noexcept;
-  [[nodiscard]] clock::duration cpu_time() const noexcept;
   void take_injected() noexcept;
   void steal_some() noexcept;
   [[nodiscard]] bool anything_to_steal() const noexcept;

@@ -33,14 +33,14 @@ task<> echo(tcp_stream stream) {
 
 /// A task for scope::spawn. serve() ends only by a cancel or an error, which is thrown.
 template <typename Handler>
-task<> serve_until_cancelled(tcp_listener listener, Handler handler, serve_limits limits) {
-  const result<> ended = co_await serve(std::move(listener), std::move(handler), limits);
+task<> serve_until_cancelled(tcp_listener listener, Handler handler, serve_options options) {
+  const result<> ended = co_await serve(std::move(listener), std::move(handler), options);
   need(ended);
 }
 template <typename Handler>
 task_handle<void> spawn_server(scope& s, tcp_listener listener, Handler handler,
-                               serve_limits limits = {}) {
-  return s.spawn(serve_until_cancelled<Handler>, std::move(listener), std::move(handler), limits);
+                               serve_options options = {}) {
+  return s.spawn(serve_until_cancelled<Handler>, std::move(listener), std::move(handler), options);
 }
 
 task<> expect_echo(tcp_stream& on, std::string_view text) {
@@ -113,9 +113,9 @@ TEST(serve, cancelled_with_grace_lets_connections_end_by_themselves) {
   run_io(io_cores(2), [](scope& s) -> task<> {
     tcp_listener listener = on_any_port();
     const address at = listener.local_address();
-    serve_limits limits;
-    limits.grace = 40s;  // longer than the watchdog allows: only the clients can end it in time
-    auto server = spawn_server(s, std::move(listener), echo, limits);
+    serve_options options;
+    options.grace = 40s;  // longer than the watchdog allows: only the clients can end it in time
+    auto server = spawn_server(s, std::move(listener), echo, options);
     std::vector<tcp_stream> clients;
     for (int i = 0; i < 10; ++i) clients.push_back(co_await client_of(at));
     server.cancel();
@@ -136,9 +136,9 @@ TEST(serve, stops_connections_when_their_grace_is_over) {
   run_io(io_cores(2), [](scope& s) -> task<> {
     tcp_listener listener = on_any_port();
     const address at = listener.local_address();
-    serve_limits limits;
-    limits.grace = 20ms;
-    auto server = spawn_server(s, std::move(listener), echo, limits);
+    serve_options options;
+    options.grace = 20ms;
+    auto server = spawn_server(s, std::move(listener), echo, options);
     std::vector<tcp_stream> clients;
     for (int i = 0; i < 10; ++i) clients.push_back(co_await client_of(at));
     server.cancel();
@@ -216,8 +216,8 @@ TEST(serve, at_its_limit_lets_clients_wait_in_the_queue_and_goes_on) {
   run_io([](scope& s) -> task<> {
     tcp_listener listener = on_any_port();
     const address at = listener.local_address();
-    serve_limits limits;
-    limits.max_connections = 3;
+    serve_options options;
+    options.max_connections = 3;
     int inside = 0;
     int most = 0;
     int served = 0;
@@ -227,7 +227,7 @@ TEST(serve, at_its_limit_lets_clients_wait_in_the_queue_and_goes_on) {
       co_await echo(std::move(stream));
       --inside;
     };
-    auto server = spawn_server(s, std::move(listener), count, limits);
+    auto server = spawn_server(s, std::move(listener), count, options);
     std::vector<tcp_stream> clients;
     for (int i = 0; i < 3; ++i) clients.push_back(co_await client_of(at));
     for (int i = 0; i < 7; ++i) clients.push_back(need(co_await connect(at)));
@@ -246,10 +246,10 @@ TEST(serve, accepts_no_faster_than_its_rate) {
   run_io([](scope& s) -> task<> {
     tcp_listener listener = on_any_port();
     const address at = listener.local_address();
-    serve_limits limits;
-    limits.max_accepts_per_second = 100;
+    serve_options options;
+    options.max_accepts_per_second = 100;
     const clock::time_point begin = clock::now();
-    auto server = spawn_server(s, std::move(listener), echo, limits);
+    auto server = spawn_server(s, std::move(listener), echo, options);
     std::vector<tcp_stream> clients;
     for (int i = 0; i < 40; ++i) clients.push_back(co_await client_of(at));
     // 40 at 100 per second, less a burst of a tenth of a second. Slowness cannot make this fail.

@@ -89,10 +89,10 @@ task<> server(std::shared_ptr<shared> all) {
       require(listener.error() != std::errc::address_in_use, "an old listener is still there");
       co_return;  // killed before it began
     }
-    serve_limits limits;
-    limits.grace = 1ms * sim::choose(200);
+    serve_options options;
+    options.grace = 1ms * sim::choose(200);
     const clock::duration lasts = sim::buggify() ? 100ms : clock::duration(24h);
-    auto serving = serve(std::move(*listener), handler, limits);
+    auto serving = serve(std::move(*listener), handler, options);
     const result<> served = co_await with_timeout(lasts, std::move(serving));
     again = !served && served.error() == errc::timed_out;
     if (again) sim::probe("the server begins anew");
