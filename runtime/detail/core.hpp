@@ -47,6 +47,7 @@ class core {
   /// `played`: the simulation that runs it in place of a thread, or nullptr.
   core(unsigned index, machine& all, simulation* played) noexcept
       : run_budget(played != nullptr ? 4 : 256),
+        mailbox_room(played != nullptr ? 2 : mailbox::capacity),
         index_(index),
         machine_(all),
         simulation_(played),
@@ -170,7 +171,7 @@ class core {
   /// Roots between two looks at mail, timers and the driver. Tests make it small.
   unsigned run_budget;
   /// Messages under way to one core. Tests make it small.
-  std::uint64_t mailbox_room = mailbox::capacity;
+  std::uint64_t mailbox_room;
   /// Completions without a wait, per resumption. Tests set 0, so that each goes through the queue.
   unsigned inline_budget = 64;
   /// A sleeping core is woken for tasks that have waited so long, or will. Tests set 0.

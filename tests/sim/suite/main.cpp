@@ -14,7 +14,7 @@
 namespace corespun::suite {
 namespace {
 
-constexpr const scenario* all[] = {&scopes, &forks, &timeouts, &echo, &chat};
+constexpr const scenario* all[] = {&scopes, &forks, &shards, &timeouts, &echo, &chat};
 
 [[noreturn]] void usage(int code) {
   std::fputs(

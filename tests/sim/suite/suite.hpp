@@ -26,6 +26,7 @@ extern const scenario chat;
 extern const scenario timeouts;
 extern const scenario scopes;
 extern const scenario forks;
+extern const scenario shards;
 
 /// What a scenario promises.
 inline void require(bool holds, const std::string& otherwise) {
