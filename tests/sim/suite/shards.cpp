@@ -4,6 +4,7 @@
 #include <corespun/runtime/buggify.hpp>
 #include <corespun/runtime/core_ptr.hpp>
 #include <corespun/runtime/deadline.hpp>
+#include <corespun/runtime/event.hpp>
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/sharded.hpp>
 #include <corespun/runtime/sleep.hpp>
@@ -83,6 +84,8 @@ task<> limited() {
       int& n;
     };
     const present here(inside);
+    event never;
+    if (sim::choose(3) == 0) co_await never.wait();
     co_await sleep_for(a_moment());
     co_return 1;
   };
