@@ -21,6 +21,14 @@ if(CORESPUN_EXAMPLES)
     corespun_program(examples/${name} ${source})
     target_link_libraries(examples_${name} PRIVATE corespun::corespun)
   endforeach()
+
+  # All of it but main() is a library, for its tests.
+  file(GLOB sources CONFIGURE_DEPENDS examples/kv/*.cpp examples/kv/commands/*.cpp)
+  list(REMOVE_ITEM sources ${PROJECT_SOURCE_DIR}/examples/kv/main.cpp)
+  add_library(examples_kv_parts STATIC ${sources})
+  target_link_libraries(examples_kv_parts PUBLIC corespun::corespun)
+  corespun_program(examples/kv examples/kv/main.cpp)
+  target_link_libraries(examples_kv PRIVATE examples_kv_parts)
 endif()
 
 if(CORESPUN_PERF)

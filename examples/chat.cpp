@@ -152,7 +152,7 @@ int main(int argc, char** argv) {
   rooms all;
   auto start = [&]() -> task<int> {
     auto handler = [&all](tcp_stream stream) { return member(std::move(stream), all); };
-    co_return co_await example::listen_and_serve(settings.port, handler);
+    co_return co_await example::listen_and_serve(address::loopback(settings.port), handler);
   };
   return run(start, o);
 }

@@ -74,7 +74,7 @@ int main(int argc, char** argv) {
     auto handler = [all, multishot](tcp_stream stream) {
       return echo(std::move(stream), *all, multishot);
     };
-    co_return co_await example::listen_and_serve(settings.port, handler);
+    co_return co_await example::listen_and_serve(address::loopback(settings.port), handler);
   };
   return run(start, o);
 }

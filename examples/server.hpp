@@ -83,8 +83,7 @@ inline void say_where(const corespun::tcp_listener& listener) {
 
 /// Binds, says so, and serves until the end. The exit code for main.
 template <typename Handler>
-corespun::task<int> listen_and_serve(std::uint16_t port, Handler handler) {
-  const corespun::address at = corespun::address::loopback(port);
+corespun::task<int> listen_and_serve(corespun::address at, Handler handler) {
   corespun::result<corespun::tcp_listener> listener = corespun::tcp_listener::bind(at);
   if (!listener) {
     std::fprintf(stderr, "%s\n",

@@ -97,7 +97,8 @@ int main(int argc, char** argv) {
       (void)s.spawn_on(core, compute);
     if (!hot) {
       co_return co_await example::listen_and_serve(
-          settings.port, [](tcp_stream stream) { return echo(std::move(stream), 0us); });
+          address::loopback(settings.port),
+          [](tcp_stream stream) { return echo(std::move(stream), 0us); });
     }
     co_return co_await serve_hot(settings.port, s);
   };

@@ -1,0 +1,43 @@
+#include "share.hpp"
+
+namespace kv {
+
+namespace {
+
+/// A string that grew for large replies is not kept for small ones.
+constexpr std::size_t kept_bytes = 64 * 1024;
+
+}  // namespace
+
+void share::clear() {
+  errands_.clear();
+  words_.clear();
+  if (replies_.capacity() > kept_bytes) replies_ = {};
+  replies_.clear();
+  taken_ = taken_bytes_ = 0;
+}
+
+void share::add(const command& what, int protocol, arguments words, const key& first) {
+  errands_.push_back({&what, protocol, first, words_.size()});
+  extend(words);
+}
+
+void share::extend(arguments words) { words_.insert(words_.end(), words.begin(), words.end()); }
+
+void share::execute(store& data, unsigned cores) {
+  for (std::size_t i = 0; i < errands_.size(); ++i) {
+    errand& e = errands_[i];
+    const std::size_t end = i + 1 < errands_.size() ? errands_[i + 1].begin : words_.size();
+    const arguments words = arguments(words_).subspan(e.begin, end - e.begin);
+    kv::execute(*e.what, data, words, e.first, cores, reply_writer(replies_, e.protocol));
+    e.reply_end = replies_.size();
+  }
+}
+
+std::string_view share::take_reply() {
+  const std::size_t begin = std::exchange(taken_bytes_, errands_[taken_].reply_end);
+  ++taken_;
+  return std::string_view(replies_).substr(begin, taken_bytes_ - begin);
+}
+
+}  // namespace kv
