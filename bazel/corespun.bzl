@@ -20,8 +20,9 @@ def corespun_floor(name, **kwargs):
         **kwargs
     )
 
-def corespun_tests(folder, lanes, starts = None):
-    """tests/FOLDER, once per lane; `starts` is the package whose programs the tests start."""
+def corespun_tests(folder, lanes, starts = None, deps = []):
+    """tests/FOLDER, once per lane; `starts` is the package whose programs the tests start, `deps` what
+    they need beside corespun."""
     sources = native.glob([folder + "/**/*_test.cpp"])
     if not sources:
         return
@@ -31,7 +32,7 @@ def corespun_tests(folder, lanes, starts = None):
         srcs = sources,
         hdrs = native.glob([folder + "/**/*.hpp"]),
         local_defines = ["CORESPUN_BIN_DIR=\\\"" + starts + "\\\""] if starts else [],
-        deps = [":support"],
+        deps = [":support"] + deps,
         alwayslink = True,
     )
     for lane in lanes:

@@ -15,14 +15,14 @@ set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES
              ${PROJECT_SOURCE_DIR}/cmake/discover.cmake)
 
 function(corespun_tests folder)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "STARTS" "LANES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "STARTS;LINKS" "LANES")
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS tests/${folder}/*_test.cpp)
   if(NOT sources)
     return()
   endif()
   set(target corespun_${folder}_tests)
   add_executable(${target} ${sources})
-  target_link_libraries(${target} PRIVATE corespun_test_support GTest::gtest_main)
+  target_link_libraries(${target} PRIVATE ${arg_LINKS} corespun_test_support GTest::gtest_main)
   if(arg_STARTS)  # programs that the tests start
     target_compile_definitions(${target} PRIVATE
       CORESPUN_BIN_DIR="${PROJECT_BINARY_DIR}/${arg_STARTS}")
@@ -40,6 +40,10 @@ corespun_tests(net LANES uring epoll small sim)
 corespun_tests(sim LANES world)
 if(CORESPUN_EXAMPLES)
   corespun_tests(examples LANES uring epoll small STARTS examples)
+  corespun_tests(kv LANES uring epoll small STARTS examples LINKS examples_kv_parts)
+  add_test(NAME kv.differential COMMAND Python3::Interpreter tests/kv/differential
+           --kv $<TARGET_FILE:examples_kv> WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(kv.differential PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
 endif()
 if(CORESPUN_PERF)
   corespun_tests(perf LANES uring STARTS perf)

@@ -52,7 +52,6 @@ const command* find_part(const command& whole, std::string_view word) {
 }
 
 bool has_right_arity(const command& c, std::size_t words) {
-  if (c.keys == keys::every_other && words % 2 == 0) return false;
   const auto wanted = static_cast<std::size_t>(std::abs(c.arity));
   return c.arity < 0 ? words >= wanted : words == wanted;
 }
@@ -92,7 +91,7 @@ const command* find_command(arguments words, reply_writer reply) {
     found = part;
   }
   if (!has_right_arity(*found, words.size())) {
-    reply.error("ERR wrong number of arguments for '" + std::string(found->name) + "' command");
+    reply_wrong_arity(*found, reply);
     return nullptr;
   }
   return found;
@@ -107,6 +106,10 @@ void execute(const command& what, store& data, arguments words, const key& first
   }
   shard_call call{what, data, reply, words, first, cores};
   what.on_shard(call);
+}
+
+void reply_wrong_arity(const command& what, reply_writer& reply) {
+  reply.error("ERR wrong number of arguments for '" + std::string(what.name) + "' command");
 }
 
 void reply_syntax_error(reply_writer& reply) { reply.error("ERR syntax error"); }

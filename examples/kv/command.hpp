@@ -72,6 +72,7 @@ void execute(const command& what, store& data, arguments words, const key& first
 
 // --- replies that many commands give ---
 
+void reply_wrong_arity(const command& what, reply_writer& reply);
 void reply_syntax_error(reply_writer& reply);
 /// Empty if it is none; then that has been said.
 std::optional<std::int64_t> integer_or_error(std::string_view word, reply_writer& reply);

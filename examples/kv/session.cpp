@@ -31,6 +31,7 @@ session::session(corespun::tcp_stream stream, kv::server& all)
       core_(corespun::this_core::index()),
       id_(all.last_client.fetch_add(1, std::memory_order_relaxed) + 1),
       since_(unix_now()) {
+  stream_.use_multishot();
   here_.sessions.insert(this);
 }
 
@@ -184,12 +185,18 @@ session::pause session::execute_until_pause() {
 const command* session::find_allowed(std::string& wrong) const {
   reply_writer reply(wrong, protocol_);
   const command* const what = find_command(words_, reply);
-  const bool only_listens = subscriptions() > 0 && protocol_ == 2;
-  if (what == nullptr || !only_listens || what->in_subscriber) return what;
-  reply.error("ERR Can't execute '" + std::string(what->name) +
-              "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this "
-              "context");
-  return nullptr;
+  if (what == nullptr) return nullptr;
+  if (subscriptions() > 0 && protocol_ == 2 && !what->in_subscriber) {
+    reply.error("ERR Can't execute '" + std::string(what->name) +
+                "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "
+                "this context");
+    return nullptr;
+  }
+  if (what->keys == keys::every_other && words_.size() % 2 == 0) {  // a key without a value
+    reply_wrong_arity(*what, reply);
+    return nullptr;
+  }
+  return what;
 }
 
 void session::execute_on_shards(const command& what) {

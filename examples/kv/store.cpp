@@ -45,7 +45,7 @@ item& store::insert(const key& k, std::string_view value) {
 void store::set(item& i, std::string_view value) {
   bytes_ -= heap_bytes(i.value);
   if (i.value.capacity() > 2 * value.size() + 64) {
-    i.value = std::string(value);
+    std::string(value).swap(i.value);
   } else {
     i.value = value;
   }

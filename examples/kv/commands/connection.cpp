@@ -4,7 +4,6 @@
 #include "../text.hpp"
 #include "commands.hpp"
 
-#include <optional>
 #include <string>
 
 namespace kv {
@@ -16,9 +15,7 @@ constexpr std::string_view wrong_password =
 
 void ping(session& self, arguments words) {
   reply_writer reply = self.reply();
-  if (words.size() > 2) {
-    return reply.error("ERR wrong number of arguments for 'ping' command");
-  }
+  if (words.size() > 2) return reply.error("ERR wrong number of arguments for 'ping' command");
   if (self.subscriptions() > 0 && self.protocol() == 2) {
     reply.array(2);
     reply.bulk("pong");
@@ -43,44 +40,38 @@ void auth(session& self, arguments words) {
   is_user(words[1]) ? reply.ok() : reply.error(wrong_password);
 }
 
-struct hello_options {
-  std::optional<int> protocol;
-  std::optional<std::string_view> user;
-  std::optional<std::string_view> name;
-};
-
-std::optional<hello_options> parse_hello(arguments words, reply_writer& reply) {
-  hello_options o;
-  if (words.size() > 1) {
-    const auto n = to_integer(words[1]);
-    if (!n) reply.error("ERR Protocol version is not an integer or out of range");
-    if (n && *n != 2 && *n != 3) reply.error("NOPROTO unsupported protocol version");
-    if (!n || (*n != 2 && *n != 3)) return {};
-    o.protocol = static_cast<int>(*n);
-  }
+/// Each option takes effect when it is read, also if a later one is wrong.
+bool take_hello_options(session& self, arguments words, reply_writer& reply) {
   for (std::size_t i = 2; i < words.size(); ++i) {
     const std::size_t more = words.size() - 1 - i;
     if (is_word(words[i], "auth") && more >= 2) {
-      o.user = words[i + 1];
+      if (!is_user(words[i + 1])) {
+        reply.error(wrong_password);
+        return false;
+      }
       i += 2;
     } else if (is_word(words[i], "setname") && more >= 1) {
-      o.name = words[++i];
-      if (!is_client_name(*o.name, reply)) return {};
+      if (!is_client_name(words[++i], reply)) return false;
+      self.set_name(words[i]);
     } else {
       reply.error("ERR Syntax error in HELLO option '" + std::string(words[i]) + "'");
-      return {};
+      return false;
     }
   }
-  return o;
+  return true;
 }
 
 void hello(session& self, arguments words) {
   reply_writer before = self.reply();
-  const auto o = parse_hello(words, before);
-  if (!o) return;
-  if (o->user && !is_user(*o->user)) return before.error(wrong_password);
-  if (o->name) self.set_name(*o->name);
-  if (o->protocol) self.use_protocol(*o->protocol);
+  int protocol = self.protocol();
+  if (words.size() > 1) {
+    const auto n = to_integer(words[1]);
+    if (!n) return before.error("ERR Protocol version is not an integer or out of range");
+    if (*n != 2 && *n != 3) return before.error("NOPROTO unsupported protocol version");
+    protocol = static_cast<int>(*n);
+  }
+  if (!take_hello_options(self, words, before)) return;
+  self.use_protocol(protocol);
   reply_writer reply = self.reply();
   reply.map(7);
   reply.bulk("server");

@@ -111,18 +111,22 @@ void config_get(session& self, arguments words) {
       {"save", ""},
       {"timeout", "0"},
   };
-  std::vector<std::string> patterns(words.begin() + 2, words.end());
-  for (std::string& p : patterns) std::ranges::transform(p, p.begin(), to_lower);
-  const auto is_wanted = [&](const auto& named) {
-    const auto fits = [&](const std::string& p) { return matches(p, named.first); };
-    return std::ranges::any_of(patterns, fits);
-  };
+  std::vector<std::pair<std::string_view, std::string>> found;
+  for (const auto& [name, value] : all) {
+    const auto fits = [&](std::string_view pattern) {
+      std::string lower(pattern);
+      std::ranges::transform(lower, lower.begin(), to_lower);
+      return matches(lower, name);
+    };
+    const auto first = std::ranges::find_if(words.subspan(2), fits);
+    if (first == words.end()) continue;
+    found.emplace_back(is_word(*first, name) ? *first : name, value);  // a name as it was asked for
+  }
   reply_writer reply = self.reply();
-  reply.map(static_cast<std::size_t>(std::ranges::count_if(all, is_wanted)));
-  for (const auto& named : all) {
-    if (!is_wanted(named)) continue;
-    reply.bulk(named.first);
-    reply.bulk(named.second);
+  reply.map(found.size());
+  for (const auto& [name, value] : found) {
+    reply.bulk(name);
+    reply.bulk(value);
   }
 }
 
