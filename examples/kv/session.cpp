@@ -31,7 +31,6 @@ session::session(corespun::tcp_stream stream, kv::server& all)
       core_(corespun::this_core::index()),
       id_(all.last_client.fetch_add(1, std::memory_order_relaxed) + 1),
       since_(unix_now()) {
-  stream_.use_multishot();
   here_.sessions.insert(this);
 }
 
@@ -109,16 +108,17 @@ corespun::task<> session::answer_requests() {
   }
 }
 
-/// The writer ends when the outbox is closed and empty, or when the peer is gone. That ends both.
+/// The writer ends when the outbox is closed and empty, or when the peer is gone. That ends both, so
+/// the reader just waits.
 corespun::task<> session::answer_subscriber() {
-  corespun::event writer_has_ended;
-  const auto read = [](session& self, corespun::event& end) -> corespun::task<> {
+  corespun::event no_event;
+  const auto read = [](session& self, corespun::event& no_event) -> corespun::task<> {
     auto answering = self.answer_requests();
     co_await std::move(answering);
     self.listener_->box.close();
-    co_await end.wait();
+    co_await no_event.wait();
   };
-  auto reading = read(*this, writer_has_ended);
+  auto reading = read(*this, no_event);
   auto writing = write_outbox();
   co_await corespun::when_any(std::move(reading), std::move(writing));
 }

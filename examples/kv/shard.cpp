@@ -17,8 +17,8 @@ namespace {
 /// is due is not found any more.
 constexpr unix_ms shortest_sleep = 100;
 constexpr unix_ms longest_sleep = 24 * 3600 * 1000;
-/// How many keys go before others have their turn.
-constexpr std::size_t at_once = 64;
+/// How many keys are given back before others have their turn.
+constexpr std::size_t at_once = 256;
 
 }  // namespace
 
@@ -44,6 +44,11 @@ corespun::task<> shard::sweep() {
       (void)co_await corespun::with_timeout(nap, woken_->wait());
     }
   }
+}
+
+corespun::task<> shard::clear() {
+  store::remains gone = data.clear();
+  while (!gone.drop(at_once)) co_await corespun::yield();
 }
 
 void shard::wake_sweeper() {

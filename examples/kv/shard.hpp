@@ -32,6 +32,11 @@ class shard {
   /// Gives back the memory of keys that are due; ends by being cancelled.
   corespun::task<> sweep();
 
+  /// All keys are gone as soon as this runs; their memory comes back by and by.
+  corespun::task<> clear();
+  /// Before its end.
+  corespun::task<> stop() { return clear(); }
+
   store data;
   kv::channels channels;
   std::set<const session*> sessions;

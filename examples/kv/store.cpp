@@ -77,10 +77,16 @@ void store::erase(item& i) {
   table_.erase(i);
 }
 
-void store::clear() {
-  deadlines_.clear();
-  table_.clear();
+store::remains store::clear() {
   bytes_ = 0;
+  return {std::move(table_), std::exchange(deadlines_, {})};
+}
+
+bool store::remains::drop(std::size_t most) {
+  for (std::size_t n = 0; n < most && !deadlines_.empty(); ++n) {
+    deadlines_.erase(deadlines_.begin());
+  }
+  return table_.drop(most) && deadlines_.empty();
 }
 
 bool store::drop_expired(std::size_t most) {

@@ -46,7 +46,22 @@ class store {
   /// From then on it is not there any more; never: no deadline.
   void expire_at(item& i, unix_ms when);
   void erase(item& i);
-  void clear();
+
+  /// What was in a store, on its way back to the allocator: with many keys that takes long.
+  class remains {
+   public:
+    /// Gives back at most so many; true if those were all.
+    bool drop(std::size_t most);
+
+   private:
+    friend store;
+    remains(table&& t, std::set<std::pair<unix_ms, item*>>&& d)
+        : table_(std::move(t)), deadlines_(std::move(d)) {}
+    table table_;
+    std::set<std::pair<unix_ms, item*>> deadlines_;
+  };
+  /// All keys are gone at once.
+  remains clear();
 
   /// Evicts until there is room for more. False: there is none, and none can be made.
   [[nodiscard]] bool make_room();

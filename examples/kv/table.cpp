@@ -1,5 +1,6 @@
 #include "table.hpp"
 
+#include <new>
 #include <utility>
 
 namespace kv {
@@ -11,30 +12,36 @@ constexpr unsigned first_bits = 4;
 
 }  // namespace
 
-table::table() { clear(); }
-
-table::~table() { delete_items(); }
-
-void table::clear() {
-  delete_items();
-  heads_.assign(std::size_t{1} << first_bits, nullptr);
-  heads_.shrink_to_fit();
-  old_ = {};
-  moved_ = 0;
-  shift_ = place_bits - first_bits;
-  size_ = 0;
+table::buckets::buckets(std::size_t n)
+    : heads_(static_cast<item**>(std::calloc(n, sizeof(item*)))), size_(n) {
+  if (heads_ == nullptr) throw std::bad_alloc();
 }
 
-void table::delete_items() {
-  for (std::vector<item*>* heads : {&heads_, &old_}) {
-    for (item* i : *heads) {
-      while (i != nullptr) delete std::exchange(i, i->next);
+table::table() : heads_(std::size_t{1} << first_bits), shift_(place_bits - first_bits) {}
+
+table::table(table&& other) noexcept : table() {
+  std::swap(heads_, other.heads_);
+  std::swap(old_, other.old_);
+  std::swap(moved_, other.moved_);
+  std::swap(shift_, other.shift_);
+  std::swap(size_, other.size_);
+}
+
+table::~table() { drop(size_); }
+
+bool table::drop(std::size_t most) {
+  for (; size_ > 0; ++dropped_) {
+    const std::size_t n = heads_.size();
+    for (item*& i = dropped_ < n ? heads_[dropped_] : old_[dropped_ - n]; i != nullptr; --size_) {
+      if (most-- == 0) return false;
+      delete std::exchange(i, i->next);
     }
   }
+  return true;
 }
 
 item** table::head_of(std::uint32_t place) const {
-  if (!old_.empty()) {
+  if (old_.size() > 0) {
     const std::size_t i = std::uint64_t{place} >> (shift_ + 1);
     if (i >= moved_) return &old_[i];
   }
@@ -43,7 +50,7 @@ item** table::head_of(std::uint32_t place) const {
 
 table::bucket table::bucket_of(std::uint32_t place) const {
   item** const head = head_of(place);
-  const bool split = old_.empty() || (std::uint64_t{place} >> (shift_ + 1)) < moved_;
+  const bool split = old_.size() == 0 || (std::uint64_t{place} >> (shift_ + 1)) < moved_;
   const unsigned shift = split ? shift_ : shift_ + 1;
   return {head, ((std::uint64_t{place} >> shift) + 1) << shift};
 }
@@ -74,9 +81,9 @@ void table::erase(item& gone) {
 }
 
 void table::grow() {
-  if (old_.empty()) {
+  if (old_.size() == 0) {
     if (size_ < heads_.size() || shift_ == 0) return;
-    std::vector<item*> larger(2 * heads_.size());
+    buckets larger(2 * heads_.size());
     old_ = std::exchange(heads_, std::move(larger));
     moved_ = 0;
     --shift_;

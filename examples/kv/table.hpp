@@ -11,8 +11,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <string>
-#include <vector>
 
 namespace kv {
 
@@ -31,15 +32,17 @@ class table {
   static constexpr std::uint64_t end = std::uint64_t{1} << 32;
 
   table();
-  table(const table&) = delete;
-  table& operator=(const table&) = delete;
+  /// The other one is empty then.
+  table(table&& other) noexcept;
+  table& operator=(table&&) = delete;
   ~table();
 
   [[nodiscard]] item* find(const key& k) const;
   /// The key is not there yet. The item stays where it is in memory.
   item& insert(const key& k);
   void erase(item& i);
-  void clear();
+  /// Erases at most so many, of a table that is not used any more; true if those were all.
+  bool drop(std::size_t most);
   [[nodiscard]] std::size_t size() const { return size_; }
   /// Memory of the buckets.
   [[nodiscard]] std::size_t bytes() const { return (heads_.size() + old_.size()) * sizeof(item*); }
@@ -61,13 +64,29 @@ class table {
   [[nodiscard]] bucket bucket_of(std::uint32_t place) const;
   [[nodiscard]] item** head_of(std::uint32_t place) const;
   void grow();
-  void delete_items();
 
-  mutable std::vector<item*> heads_;
-  mutable std::vector<item*> old_;  // not empty while the table grows
-  std::size_t moved_;  // buckets of old_ whose items are in heads_
+  /// Heads of lists. The kernel makes its pages zero when they are touched, not all at once.
+  class buckets {
+   public:
+    buckets() = default;
+    explicit buckets(std::size_t n);
+    [[nodiscard]] std::size_t size() const { return heads_ == nullptr ? 0 : size_; }
+    [[nodiscard]] item*& operator[](std::size_t i) const { return heads_[i]; }
+
+   private:
+    struct freed {
+      void operator()(item** p) const { std::free(p); }
+    };
+    std::unique_ptr<item*[], freed> heads_;
+    std::size_t size_ = 0;
+  };
+
+  buckets heads_;
+  buckets old_;  // there while the table grows
+  std::size_t moved_ = 0;  // buckets of old_ whose items are in heads_
+  std::size_t dropped_ = 0;  // buckets that drop() has emptied, of both
   unsigned shift_;  // of a place, to get the number of a bucket in heads_
-  std::size_t size_;
+  std::size_t size_ = 0;
 };
 
 }  // namespace kv

@@ -87,6 +87,19 @@ TEST(kv_store, counts_memory_up_and_down) {
   EXPECT_EQ(s.bytes(), empty);
 }
 
+TEST(kv_store, a_clear_leaves_nothing_and_gives_back_memory_in_parts) {
+  store s({});
+  for (int i = 0; i < 100; ++i) put(s, name(i), "v", 1000 + i);
+  store::remains gone = s.clear();
+  EXPECT_EQ(s.size(), 0u);
+  EXPECT_EQ(s.next_deadline(), never);
+  EXPECT_EQ(s.find(at(name(1))), nullptr);
+  put(s, name(1), "w");
+  EXPECT_FALSE(gone.drop(60));
+  EXPECT_TRUE(gone.drop(60));
+  EXPECT_EQ(s.find(at(name(1)))->value, "w");
+}
+
 /// A store that is full with keys 0, 1, 2 …, one of them used in each second.
 struct full_store {
   explicit full_store(eviction policy) : all({.max_bytes = 100'000, .policy = policy}) {

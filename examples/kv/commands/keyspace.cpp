@@ -153,7 +153,7 @@ corespun::task<> flush(session& self, arguments words) {
     reply_syntax_error(reply);
     co_return;
   }
-  auto flushing = self.server().shards.on_all([](shard& s) { s.data.clear(); });
+  auto flushing = self.server().shards.on_all([](shard& s) { return s.clear(); });
   co_await std::move(flushing);
   reply.ok();
 }
