@@ -205,7 +205,7 @@ class scope : private detail::joiner {
   }
 
   /// The same on that core, where the task stays, as do the tasks that it starts. fn and args move
-  /// there.
+  /// there; a plain function that returns a task is called here, and only the task runs there.
   template <typename Fn>
   auto spawn_on(unsigned core, Fn fn, std::source_location at = std::source_location::current()) {
     return start(&core_at(core), at, std::move(fn));
