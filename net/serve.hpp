@@ -20,6 +20,7 @@
 #include <corespun/net/detail/connections.hpp>
 #include <corespun/net/placement.hpp>
 #include <corespun/net/stream.hpp>
+#include <corespun/runtime/affinity.hpp>
 #include <corespun/runtime/as_result.hpp>
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/event.hpp>
@@ -52,7 +53,9 @@ struct serve_options {
   corespun::placement placement;
   /// At this interval connections are moved from cores that work more to those that work less, while
   /// they wait in recv() and nowhere else: their handler may find itself on another core after each
-  /// recv(). Those that receive in tasks of their own stay. 0: never. Not for direct descriptors.
+  /// recv(). Handlers that receive in tasks of their own stay. What a handler is made of is then used
+  /// on several cores, and no other bound task may write to its stream. 0: never. Not for direct
+  /// descriptors.
   std::chrono::milliseconds balance_every{0};
 };
 
@@ -185,7 +188,7 @@ class server_part {
 
   std::error_code start(tcp_stream stream, place mine) {
     try {
-      const unsigned core = placement_ ? placement_(stream, all_->counts()) : this_core::index();
+      const unsigned core = placement_ ? chosen_for(stream) : this_core::index();
       auto known = all_ != nullptr ? std::make_unique<connections::entry>(*all_, core) : nullptr;
       (void)connections_->spawn_on(core, &server_part::one_connection, this, std::move(stream),
                                    std::move(mine), std::move(known));
@@ -193,6 +196,11 @@ class server_part {
     } catch (const std::bad_alloc&) {
       return std::make_error_code(std::errc::not_enough_memory);
     }
+  }
+
+  unsigned chosen_for(const tcp_stream& stream) {
+    const unsigned core = placement_(stream, all_->counts());
+    return core_beside(*core::current(), core, "placement: chose").index();
   }
 
   static task<> one_connection(server_part* self, tcp_stream stream, place,

@@ -12,7 +12,7 @@
 //   - TCP_NODELAY is on. Writing to a peer that is gone is EPIPE, never a signal.
 //   - One task reads and one writes at a time; they may be two.
 //   - It comes to the core of the task that uses it, or, while another task uses it, a free task goes
-//     to it. Multishot receives and direct descriptors stay where they began.
+//     to it. Direct descriptors stay where they began, and multishot receives under free tasks.
 // Errors: the kernel's errno; errc::closed after close(). Threads: tasks of any core of its runtime;
 // close() and moving it only when no other task is about to begin something with it.
 // Cancel: what moved is delivered, see fd.hpp.
@@ -135,9 +135,7 @@ class [[nodiscard]] accept_awaiter : public op_awaiter {
   friend op_awaiter;
   [[nodiscard]] bool start(std::coroutine_handle<> leaf, root& task) {
     short_is_empty_ = file_->short_is_empty;
-    const auto fetch = [](accept_awaiter&, std::coroutine_handle<>, root&) { bound_elsewhere(); };
-    return file_->many != nullptr ? wait_in_queue<accept_awaiter>(*this, leaf, task, fetch)
-                                  : begin(*this, leaf, task);
+    return file_->many != nullptr ? wait_in_queue(*this, leaf, task) : begin(*this, leaf, task);
   }
   [[nodiscard]] static op_code code() noexcept { return op_code::accept; }
   [[nodiscard]] file* used() const noexcept { return file_; }

@@ -10,6 +10,15 @@ const wait_kind core_call::kind{
       visitor(context, static_cast<core_call*>(self)->child_);
     }};
 
+namespace {
+
+void deliver(core& there, mail& m) noexcept {
+  core& here = *core::current();
+  &here == &there ? m.deliver(m) : here.send(there, m);
+}
+
+}  // namespace
+
 std::coroutine_handle<> core_call::start(root& parent, std::coroutine_handle<> leaf) {
   core& here = parent.home();
   core& there = core_beside(here, index_, "on_core");
@@ -26,11 +35,7 @@ std::coroutine_handle<> core_call::start(root& parent, std::coroutine_handle<> l
     ++counts_[here.index()].begun;
     ++counts_[here.index()].under_way;
   }
-  if (&here == &there) {
-    begin();
-  } else {
-    here.send(there, call_mail_.to<&core_call::begin>(*this));
-  }
+  deliver(there, call_mail_.to<&core_call::begin>(*this));
   return std::noop_coroutine();
 }
 
@@ -54,21 +59,28 @@ std::coroutine_handle<> core_call::child_ended(root& child) noexcept {
     self.settle();
     self.end();
   };
-  there_->when_left(child);
+  child.home().when_left(child);  // it may have gone elsewhere
   return std::noop_coroutine();
 }
 
-void core_call::end() noexcept {
-  if (there_ == home_) {
-    come_home();
+void core_call::end() noexcept { deliver(*home_, call_mail_.to<&core_call::come_home>(*this)); }
+
+void core_call::reach_child() noexcept {
+  core* const where = child_.cancel();
+  if (where != nullptr) {
+    deliver(*where, cancel_mail_.to<&core_call::follow_child>(*this));
   } else {
-    there_->send(*home_, call_mail_.to<&core_call::come_home>(*this));
+    send_cancel_back();
   }
 }
 
-void core_call::reach_child() noexcept {
-  (void)child_.cancel();
-  there_->send(*home_, cancel_mail_.to<&core_call::cancel_came_back>(*this));
+void core_call::follow_child() noexcept {
+  child_.carry_out_cancel();
+  send_cancel_back();
+}
+
+void core_call::send_cancel_back() noexcept {
+  deliver(*home_, cancel_mail_.to<&core_call::cancel_came_back>(*this));
 }
 
 // --- where the parent waits ---
@@ -80,12 +92,8 @@ void core_call::come_home() noexcept {
 
 void core_call::cancel() noexcept {
   if (ended_ || std::exchange(cancel_sent_, true)) return;
-  if (there_ == home_) {
-    (void)child_.cancel();
-  } else {
-    cancel_is_out_ = true;
-    home_->send(*there_, cancel_mail_.to<&core_call::reach_child>(*this));
-  }
+  cancel_is_out_ = true;
+  deliver(*there_, cancel_mail_.to<&core_call::reach_child>(*this));
 }
 
 void core_call::cancel_came_back() noexcept {

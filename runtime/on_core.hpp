@@ -4,7 +4,7 @@
 //   std::size_t n = co_await on_core(2, [&] { return cache.size(); });
 //   co_await on_core(owner, flush_to_disk, path);      // a task runs there as a bound task
 //
-// fn may return a task, which runs on that core and stays there, or a value; then it is called in
+// fn may return a task, which runs on that core as a bound task, or a value; then it is called in
 // between other tasks and must be short. fn and args are moved into the await and used over there;
 // std::ref is explicit. The result is moved back; references to what lives there are refused.
 // Order: calls from one core to another begin in the order in which they were made.
@@ -65,6 +65,8 @@ class core_call : private joiner {
   void begin() noexcept;
   void end() noexcept;
   void reach_child() noexcept;
+  void follow_child() noexcept;
+  void send_cancel_back() noexcept;
 
   // where the parent waits
   void come_home() noexcept;

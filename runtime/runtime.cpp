@@ -107,7 +107,7 @@ runtime::~runtime() {
   for (const auto& c : machine_.cores) c->ask_to_end();
   if (options_.simulation != nullptr) play_until_finished();
   threads_->all.clear();  // joins
-  for (const auto& c : machine_.cores) c->take_mail();  // from those that ended later
+  (void)take_late_mail();
   machine_.wait_for_posters();
 }
 
@@ -115,9 +115,20 @@ void runtime::play_until_finished() noexcept {
   const auto finished = [this] {
     return std::ranges::all_of(machine_.cores, [](const auto& c) { return c->finished(); });
   };
-  if (options_.simulation->run_until(finished)) return;
-  std::fprintf(stderr, "corespun: a simulated runtime cannot end: an operation never completes\n");
-  std::abort();
+  while (!options_.simulation->run_until(finished)) {
+    if (take_late_mail()) continue;
+    std::fprintf(stderr,
+                 "corespun: a simulated runtime cannot end: an operation never completes\n");
+    std::abort();
+  }
+}
+
+/// For cores that have ended, from those that ended later, and what that sends in turn.
+bool runtime::take_late_mail() noexcept {
+  bool any = false;
+  while (std::ranges::any_of(machine_.cores, [](const auto& c) { return c->take_mail(); }))
+    any = true;
+  return any;
 }
 
 bool runtime::post(unsigned core, detail::mail& m) noexcept {

@@ -13,7 +13,8 @@
 //   - start() comes before all, stop() after all: it waits for the calls that are under way, then ends
 //     each T on its core. A call before or after that is a bug and says so; so is to destroy what was
 //     not stopped.
-//   - A T that has a member `task<> stop()` is stopped before it is destroyed.
+//   - A T that has a member `task<> stop()` is stopped before it is destroyed. All are stopped at once,
+//     and none of them may be called any more, not even by another one's stop().
 // Threads: all but the constructor and the destructor in tasks of one runtime.
 
 #include <corespun/runtime/deadline.hpp>
@@ -85,7 +86,10 @@ class sharded {
     explicit shard_call(shard& s, Fn&& fn, A&&... args)
         : shard_(&s), fn_(std::move(fn)), args_(std::forward<A>(args)...) {}
     auto operator()() {
-      return std::apply(fn_, std::tuple_cat(std::tie(value_of(*shard_)), std::move(args_)));
+      const auto call = [this]<typename... A>(A&&... args) {
+        return std::invoke(fn_, value_of(*shard_), std::forward<A>(args)...);
+      };
+      return std::apply(call, std::move(args_));
     }
 
    private:
@@ -111,8 +115,8 @@ class sharded {
   template <typename... Args>
   [[nodiscard]] task<> start(Args... args) {
     if (!shards_.empty()) detail::caller_bug("a sharded object is started twice", "stop it before");
-    shards_ = std::vector<shard>(this_core::count());
     calls_ = std::vector<detail::call_count>(this_core::count());
+    shards_ = std::vector<shard>(this_core::count());
     const auto make = [&](shard& s) {
       s.value = std::make_unique<T>(static_cast<const std::unwrap_ref_decay_t<Args>&>(args)...);
     };
@@ -159,6 +163,7 @@ class sharded {
   /// exception cancels the others.
   template <typename Fn>
   [[nodiscard]] task<> on_all(Fn fn) {
+    (void)shard_of(0);  // there are shards
     std::vector<task<>> all;
     for (unsigned core = 0; core < shards_.size(); ++core) all.push_back(one<void>(core, fn));
     auto waiting = when_all(std::move(all));
@@ -168,12 +173,13 @@ class sharded {
   /// reduce(reduce(init, map(T&) of core 0), map(T&) of core 1) and so on; the maps run at once.
   template <typename Map, typename Init, typename Reduce>
   [[nodiscard]] task<Init> map_reduce(Map map, Init init, Reduce reduce) {
+    (void)shard_of(0);  // there are shards
     using mapped = typename detail::called<std::invoke_result_t<Map&, T&>>::value;
     std::vector<task<mapped>> all;
     for (unsigned core = 0; core < shards_.size(); ++core) all.push_back(one<mapped>(core, map));
     auto waiting = when_all(std::move(all));
     std::vector<mapped> parts = co_await std::move(waiting);
-    for (mapped& part : parts) init = reduce(std::move(init), std::move(part));
+    for (auto&& part : parts) init = reduce(std::move(init), std::move(part));
     co_return init;
   }
 

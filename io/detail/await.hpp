@@ -35,7 +35,7 @@ class op_awaiter {
     if (f != nullptr) {
       const file::where where = f->hold(driver);
       if (where == file::where::elsewhere) {
-        follow(self, leaf, task, *f);
+        if (!self.fetches(leaf, task)) follow(self, leaf, task, *f);
         return true;
       }
       if (where == file::where::closed || !self.is_still(*f)) {
@@ -68,32 +68,30 @@ class op_awaiter {
   template <typename Derived>
   static void follow(Derived& self, std::coroutine_handle<> leaf, root& task, file& f) {
     if (task.bound()) bound_elsewhere();
-    travel(self, leaf, task, f.driver().home());
+    travel(self, leaf, task, place_of(f, task));
   }
   /// start() is called anew there. The file may have been closed when we arrive.
   template <typename Derived>
   static void travel(Derived& self, std::coroutine_handle<> leaf, root& task, core& there) {
-    if (self.generation_ == 0) self.generation_ = self.used()->generation;
+    self.set_out(*self.used());
     task.go_to(leaf, &self, there, [](mail& m) noexcept {
       root& arrived = static_cast<root&>(m);
       Derived& me = *static_cast<Derived*>(arrived.what());
       if (is_gone(me, arrived) || !me.start(arrived.leaf(), arrived)) arrived.complete();
     });
   }
-  /// The wait is made by a multishot queue, where its file is. False: it has completed. `fetch`:
-  /// what a bound task does that is elsewhere.
+  /// The wait is made by a multishot queue, where its file is. False: it has completed.
   template <typename Derived>
-  [[nodiscard]] static bool wait_in_queue(Derived& self, std::coroutine_handle<> leaf, root& task,
-                                          void (*fetch)(Derived&, std::coroutine_handle<>, root&)) {
+  [[nodiscard]] static bool wait_in_queue(Derived& self, std::coroutine_handle<> leaf, root& task) {
     file& f = *self.used();
     io_driver& here = io_driver::of(task.home());
     self.task_ = &task;
-    if (&f.driver() != &here || !is_settled(f, here)) {
+    if (f.driver_or_null() != &here || !is_settled(f, here)) {
       if (task.stops_at(leaf)) return true;
       switch (f.hold(here)) {
         case file::where::closed: task.op_result = -own_error(errc::closed); return false;
         case file::where::elsewhere:
-          task.bound() ? fetch(self, leaf, task) : follow(self, leaf, task, f);
+          if (!self.fetches(leaf, task)) follow(self, leaf, task, f);
           return true;
         case file::where::here: settle(f, here);
       }
@@ -104,7 +102,20 @@ class op_awaiter {
   [[nodiscard]] bool is_still(const file& f) const noexcept {
     return generation_ == 0 || f.generation == generation_;
   }
+  /// From here on the task may be under way to the file while others use it.
+  void set_out(const file& f) noexcept {
+    if (generation_ == 0) generation_ = f.generation;
+  }
+  /// Where the file is, at a glance; if it has been closed, where the task is.
+  [[nodiscard]] static core& place_of(const file& f, const root& task) noexcept {
+    const io_driver* const d = f.driver_or_null();
+    return d != nullptr ? d->home() : task.home();
+  }
+  [[nodiscard]] bool has_set_out() const noexcept { return generation_ != 0; }
+  /// The file is elsewhere. True: it has it brought here.
+  [[nodiscard]] static bool fetches(std::coroutine_handle<>, root&) noexcept { return false; }
   [[noreturn]] static void bound_elsewhere();
+  [[nodiscard]] static const wait_kind& kind_of(op_code code) noexcept;
   [[nodiscard]] int outcome() const noexcept { return task_->op_result; }
   [[nodiscard]] std::uint32_t flags() const noexcept { return task_->op_flags; }
   /// Where it was carried out; its task may be elsewhere since.
@@ -122,7 +133,6 @@ class op_awaiter {
     if (gone) task.op_result = -own_error(errc::closed);
     return gone;
   }
-  [[nodiscard]] static const wait_kind& kind_of(op_code code) noexcept;
   [[nodiscard]] static bool take_from(file& f, std::coroutine_handle<> leaf, root& task,
                                       void* awaiter, io_driver*& from);
   [[nodiscard]] static bool is_settled(const file& f, const io_driver& here) noexcept;

@@ -197,8 +197,10 @@ void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noe
     return;
   }
   const bool closing = f != nullptr && f->closing;
+  const bool goes = leaves && result == -ECANCELED && !stopped;
+  if (goes) static_cast<recv_awaiter*>(task->what())->prepare_to_go();
   if (f != nullptr) f->let_go();
-  if (leaves && result == -ECANCELED && !stopped) {
+  if (goes) {
     (void)task->complete_inline();
     static_cast<recv_awaiter*>(task->what())->go_on_at(*task, *there);
     return;
@@ -234,13 +236,14 @@ void io_driver::completed_many(op& o, int result, std::uint32_t flags) noexcept 
     if (result == -ECANCELED && f.closing) result = -own_error(errc::closed);
     ops_.give_back(o);
   }
+  const bool closing = f.closing;  // the listener may let go of the file
   if (listener != nullptr) {
     listener->completed(result, flags, final);
   } else {
     drop(code, result, flags);
   }
   if (final && code == op_code::recv_lease && (flags & flag_buffer) == 0) feed_starved();
-  if (final && f.closing) close_if_idle(f);
+  if (final && closing) close_if_idle(f);
 }
 
 void io_driver::abandon(op& o) noexcept {

@@ -29,7 +29,10 @@ multishot_queue::~multishot_queue() {
     waiter_->op_flags = 0;
     waiter_->complete();
   }
-  if (leaver_ != nullptr) send_leaver();  // to find it closed
+  if (leaver_ != nullptr) {  // to find it closed
+    static_cast<recv_awaiter*>(awaiter_)->prepare_to_go();
+    static_cast<recv_awaiter*>(awaiter_)->go_on_at(*leaver_, *leaves_for_);
+  }
 }
 
 bool multishot_queue::wait(std::coroutine_handle<> leaf, root& task, void* awaiter,
@@ -141,13 +144,12 @@ bool multishot_queue::send_away(root& task, core& there) noexcept {
 void multishot_queue::depart() noexcept {
   pausing_ = false;
   driver_ = nullptr;
-  file_->let_go();
-  send_leaver();
-}
-
-void multishot_queue::send_leaver() noexcept {
+  recv_awaiter& self = *static_cast<recv_awaiter*>(awaiter_);
   root& task = *std::exchange(leaver_, nullptr);
-  static_cast<recv_awaiter*>(awaiter_)->go_on_at(task, *leaves_for_);
+  core& there = *leaves_for_;
+  self.prepare_to_go();
+  file_->let_go();  // others may close it now, and this queue with it
+  self.go_on_at(task, there);
 }
 
 }  // namespace corespun::detail

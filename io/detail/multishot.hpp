@@ -30,6 +30,7 @@ class multishot_queue final : private sink {
 
   // --- moving ---
 
+  [[nodiscard]] static bool is_wait(const wait_kind* k) noexcept { return k == &kind; }
   [[nodiscard]] bool is_waited_for_by(const root& task) const noexcept { return waiter_ == &task; }
   /// Ends what is armed and lets go of the file; then the task goes to that core, where it settles the
   /// queue. False: another task waits for it.
@@ -51,7 +52,6 @@ class multishot_queue final : private sink {
   void arm();
   void keep(int result, std::uint32_t flags) noexcept;
   void depart() noexcept;
-  void send_leaver() noexcept;
   static const wait_kind kind;
 
   file* file_;

@@ -140,9 +140,10 @@ struct file : file_state {
   void reset() noexcept { static_cast<file_state&>(*this) = file_state(); }
 
   /// Where it is. A glance, unless it is held.
-  [[nodiscard]] io_driver& driver() const noexcept {
-    return *reinterpret_cast<io_driver*>(at_.load(std::memory_order_relaxed) &
-                                         ~(holders | glanced));
+  [[nodiscard]] io_driver& driver() const noexcept { return *driver_or_null(); }
+  /// The same; nullptr: it has been closed.
+  [[nodiscard]] io_driver* driver_or_null() const noexcept {
+    return reinterpret_cast<io_driver*>(at_.load(std::memory_order_relaxed) & ~(holders | glanced));
   }
   /// A new one.
   void place(io_driver& d) noexcept {

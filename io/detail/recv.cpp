@@ -23,30 +23,48 @@ void recv_awaiter::go_on_at(root& task, core& there) noexcept {
   travel(*this, task.leaf(), task, there);
 }
 
-// The task goes to the file, has it released there, and comes back.
-void recv_awaiter::fetch(recv_awaiter& self, std::coroutine_handle<> leaf, root& task) {
-  if (self.comes_from_ == nullptr) self.comes_from_ = &task.home();
-  task.go_to(leaf, &self, self.file_->driver().home(), [](mail& m) noexcept {
+bool recv_awaiter::fetches(std::coroutine_handle<> leaf, root& task) noexcept {
+  // Else two tasks of different cores use the stream.
+  if (!task.bound() || (file_->many == nullptr && !has_set_out())) return false;
+  comes_from_ = &task.home();
+  set_out(*file_);
+  visit(leaf, task);
+  return true;
+}
+
+void recv_awaiter::visit(std::coroutine_handle<> leaf, root& task) noexcept {
+  task.go_to(leaf, this, place_of(*file_, task), [](mail& m) noexcept {
     root& arrived = static_cast<root&>(m);
-    static_cast<recv_awaiter*>(arrived.what())->fetch_from_here(arrived);
+    static_cast<recv_awaiter*>(arrived.what())->look_around(arrived);
   });
 }
 
-void recv_awaiter::fetch_from_here(root& task) noexcept {
-  const file::where where = file_->hold(io_driver::of(task.home()));
+void recv_awaiter::look_around(root& task) noexcept {
+  io_driver& here = io_driver::of(task.home());
+  const file::where where = file_->hold(here);
   if (where == file::where::elsewhere) {
-    fetch(*this, task.leaf(), task);
+    visit(task.leaf(), task);
     return;
   }
   core& back = *std::exchange(comes_from_, nullptr);
-  if (where == file::where::here) {
-    file_->let_go();
-    if (file_->many != nullptr && is_still(*file_)) {
-      if (file_->writing != nullptr || !file_->many->leave(*this, task, back)) bound_elsewhere();
-      return;
-    }
+  const bool closed = where == file::where::closed || !is_still(*file_) || file_->closing;
+  const bool in_queue = !closed && file_->many != nullptr && file_->many->is_settled_at(here);
+  const bool used = !closed && (file_->reading != nullptr || file_->writing != nullptr);
+  if (where == file::where::here) file_->let_go();
+  if (closed) {
+    task.op_result = -own_error(errc::closed);
+    task.go_to(task.leaf(), this, back, [](mail& m) noexcept { static_cast<root&>(m).complete(); });
+  } else if (in_queue) {
+    if (file_->writing != nullptr || !file_->many->leave(*this, task, back)) bound_elsewhere();
+  } else {
+    if (used) bound_elsewhere();
+    go_on_at(task, back);
   }
-  go_on_at(task, back);  // to find it closed
+}
+
+bool waits_for_data(const root& task) noexcept {
+  const wait_kind* const kind = task.waits_for();
+  return kind == &recv_awaiter::kind_of(op_code::recv_lease) || multishot_queue::is_wait(kind);
 }
 
 bool send_away(file& f, std::uint32_t generation, root& task, core& there) noexcept {

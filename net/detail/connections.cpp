@@ -6,7 +6,11 @@
 #include <corespun/runtime/this_core.hpp>
 
 #include <algorithm>
+#include <array>
+#include <functional>
 #include <mutex>
+#include <span>
+#include <utility>
 
 namespace corespun::detail {
 
@@ -22,6 +26,8 @@ connections::entry::entry(connections& all, unsigned core) noexcept
 
 connections::entry::~entry() {
   const std::lock_guard hold(all_.cores_[list_].lock);
+  per_core& mine = all_.cores_[list_];
+  if (mine.look_next == this) mine.look_next = next_;
   *place_ = next_;
   if (next_ != nullptr) next_->place_ = place_;
   all_.cores_[counted_on_].count.fetch_sub(1, std::memory_order_relaxed);
@@ -47,15 +53,18 @@ void connections::count_on(entry& e, unsigned core) noexcept {
   e.counted_on_ = core;
 }
 
+// What waits for data on this core cannot end before this core lets it, so its entry stays also when
+// the lock is given back; send_away may not be called under it, since it wakes.
 unsigned connections::move_some(unsigned most, unsigned to) noexcept {
   core& here = *core::current();
   core& there = *here.all().cores[to];
+  std::array<entry*, 64> found;
   unsigned moved = 0;
   for (per_core& c : cores_) {
-    const std::lock_guard hold(c.lock);
-    for (entry* e = c.first; e != nullptr && moved < most; e = e->next_) {
-      if (e->task_ == nullptr || &e->task_->home() != &here) continue;
-      if (e->counted_on_ != here.index()) count_on(*e, here.index());  // data kept it here
+    const std::size_t n =
+        find_here(c, std::span(found).first(std::min<std::size_t>(most - moved, found.size())));
+    for (entry* const e : std::span(found).first(n)) {
+      count_on(*e, here.index());  // data may have kept it here the last time
       if (!send_away(*e->file_, e->generation_, *e->task_, there)) continue;
       count_on(*e, to);
       ++moved;
@@ -64,17 +73,41 @@ unsigned connections::move_some(unsigned most, unsigned to) noexcept {
   return moved;
 }
 
+/// Looks at some, and at others the next time.
+std::size_t connections::find_here(per_core& c, std::span<entry*> found) noexcept {
+  const core* const here = core::current();
+  std::size_t n = 0;
+  const std::lock_guard hold(c.lock);
+  for (int left = 1000; left > 0 && n < found.size(); --left) {
+    entry* const e = c.look_next != nullptr ? c.look_next : c.first;
+    if (e == nullptr) break;
+    c.look_next = e->next_;
+    // in this order: what waited elsewhere before has come home by now, or is not taken for one of ours
+    if (e->task_ != nullptr && waits_for_data(*e->task_) && &e->task_->home() == here)
+      found[n++] = e;
+    if (c.look_next == nullptr) break;
+  }
+  return n;
+}
+
+task<std::vector<clock::duration>> connections::cpu_times() const {
+  std::vector<clock::duration> times;
+  for (unsigned core = 0; core < cores_.size(); ++core) {
+    const auto ask = [] { return detail::core::current()->cpu_time(); };
+    auto asking = on_core(core, ask);
+    times.push_back(co_await std::move(asking));
+  }
+  co_return times;
+}
+
 task<> connections::balance(std::chrono::milliseconds every) {
-  const auto ask = [] { return core::current()->cpu_time(); };
-  std::vector<clock::duration> before(cores_.size());
+  std::vector<clock::duration> before = co_await cpu_times();
   std::vector<clock::duration> spent(cores_.size());
   while (true) {
     co_await sleep_for(every);
-    for (unsigned core = 0; core < cores_.size(); ++core) {
-      auto asking = on_core(core, ask);
-      const clock::duration now = co_await std::move(asking);
-      spent[core] = now - std::exchange(before[core], now);
-    }
+    std::vector<clock::duration> now = co_await cpu_times();
+    std::ranges::transform(now, before, spent.begin(), std::minus<>());
+    before = std::move(now);
     const auto [idlest, busiest] = std::ranges::minmax_element(spent);
     const clock::duration difference = *busiest - *idlest;
     if (difference < every / 10) continue;

@@ -13,6 +13,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <span>
 #include <vector>
 
 namespace corespun::detail {
@@ -47,7 +49,7 @@ class connections {
 
   /// How many each core has.
   [[nodiscard]] std::vector<unsigned> counts() const;
-  /// On the core that gives: at most so many; how many.
+  /// On the core that gives: at most so many, and a bounded number at once; how many.
   unsigned move_some(unsigned most, unsigned to) noexcept;
   /// Evens out at this interval, until cancelled.
   [[nodiscard]] task<> balance(std::chrono::milliseconds every);
@@ -56,9 +58,12 @@ class connections {
   struct alignas(64) per_core {
     spin_lock lock;
     entry* first = nullptr;  // of those that were accepted for it
+    entry* look_next = nullptr;  // where move_some() goes on; nullptr: at the first
     std::atomic<unsigned> count{0};  // of those that are there; a glance
   };
   void count_on(entry& e, unsigned core) noexcept;
+  [[nodiscard]] static std::size_t find_here(per_core& c, std::span<entry*> found) noexcept;
+  [[nodiscard]] task<std::vector<clock::duration>> cpu_times() const;
 
   std::vector<per_core> cores_;
 };

@@ -58,8 +58,8 @@ void core::turn() noexcept {
   timers_.advance(turn_began_);     // what has become due
   share(turn_began_);               // call for help, if there is more than one core can do
   run_ready();                      // own tasks, at most one budget
-  take_mail();                      // what other threads sent
-  exchange_messages();              // with other cores
+  (void)take_mail();                // what other threads sent
+  (void)exchange_messages();        // with other cores
   steal_some();                     // if there is nothing else to do
   const clock::time_point until = sleep_deadline();
   if (until != clock::time_point::min()) counts.parks(now());
@@ -153,7 +153,7 @@ bool core::time_is_up() noexcept {
   const clock::duration each = std::max(per_task_, clock::duration(1));
   look_after_ = static_cast<unsigned>(std::clamp<clock::rep>(look_interval / each, 1, 32));
   share(t);
-  exchange_messages();
+  if (exchange_messages()) looked_at_ = now();  // they are no tasks
   return t - turn_began_ > time_budget;
 }
 
@@ -293,13 +293,15 @@ std::uint32_t core::choose_other() noexcept {
 
 // --- mail ---
 
-void core::take_mail() noexcept {
-  for (mail* m = inbox_.take(); m != nullptr;) {
+bool core::take_mail() noexcept {
+  mail* const first = inbox_.take();
+  for (mail* m = first; m != nullptr;) {
     mail* const following = m->next;
     counts.mail.add();
     m->deliver(*m);
     m = following;
   }
+  return first != nullptr;
 }
 
 // --- mailboxes ---
@@ -308,9 +310,10 @@ std::span<mailbox> core::mailboxes() const noexcept {
   return {mailboxes_.get(), machine_.cores.size()};
 }
 
-void core::exchange_messages() noexcept {
-  take_messages();
+bool core::exchange_messages() noexcept {
+  const std::uint64_t taken = take_messages();
   flush_mailboxes();
+  return taken != 0;
 }
 
 void core::flush_mailboxes() noexcept {
@@ -326,15 +329,18 @@ void core::flush_mailboxes() noexcept {
   }
 }
 
-void core::take_messages() noexcept {
+std::uint64_t core::take_messages() noexcept {
+  std::uint64_t all = 0;
   for (mailbox& box : mailboxes()) {
     const std::uint64_t taken = box.take();
     if (taken == 0) continue;
-    counts.mail.add(taken);
+    all += taken;
     preemption_point();
     if (box.sender_waits_for_room())
       (void)machine_.cores[static_cast<std::size_t>(&box - mailboxes_.get())]->wake_if_asleep();
   }
+  counts.mail.add(all);
+  return all;
 }
 
 bool core::has_messages() const noexcept {

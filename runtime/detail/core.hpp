@@ -188,16 +188,16 @@ class core {
   int processor = -1;
   /// The driver as the floor above knows it; set by that driver when it attaches.
   void* io = nullptr;
-  /// Delivers what was posted after run() returned; the destructor of the runtime only.
-  void take_mail() noexcept;
+  /// False: there was none. After run() has returned the destructor of the runtime calls it.
+  bool take_mail() noexcept;
 
  private:
   void begin_end() noexcept;
   void run_ready() noexcept;
   [[nodiscard]] std::span<mailbox> mailboxes() const noexcept;
-  void exchange_messages() noexcept;
+  bool exchange_messages() noexcept;
   void flush_mailboxes() noexcept;
-  void take_messages() noexcept;
+  std::uint64_t take_messages() noexcept;
   [[nodiscard]] bool has_messages() const noexcept;
   [[nodiscard]] bool room_came() noexcept;
   [[nodiscard]] root* next() noexcept;

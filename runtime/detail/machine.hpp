@@ -38,7 +38,7 @@ struct machine {
 /// Counted before what is posted can be seen, until this thread has let go of the core.
 class visit {
  public:
-  explicit visit(machine& m) noexcept : count_(core::current() == nullptr ? &m.posters : nullptr) {
+  explicit visit(machine& m) noexcept : count_(is_joined_by(m) ? nullptr : &m.posters) {
     if (count_ != nullptr) count_->fetch_add(1, std::memory_order_seq_cst);  // P2 step 1
   }
   visit(const visit&) = delete;
@@ -48,6 +48,10 @@ class visit {
   }
 
  private:
+  [[nodiscard]] static bool is_joined_by(const machine& m) noexcept {
+    const core* const here = core::current();
+    return here != nullptr && &here->all() == &m;
+  }
   std::atomic<unsigned>* const count_;
 };
 

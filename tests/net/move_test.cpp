@@ -200,6 +200,36 @@ TEST(move, a_task_that_is_cancelled_on_its_way_ends) {
   });
 }
 
+/// Another task closes the stream while its reader is on the way, at any point of it.
+TEST(move, a_stream_that_is_closed_on_its_way_says_so) {
+  run_io(io_cores(2), []() -> task<> {
+    for (int i = 0; i < 60; ++i) {
+      for (const bool multishot : {false, true}) {
+        auto [one, two] = tcp_pair();
+        connection c;
+        tcp_stream stream(adopted(std::move(one)));
+        if (multishot) stream.use_multishot();
+        std::error_code said;
+        auto body = [&](scope& s) -> task<> {
+          auto waits = [&]() -> task<> {
+            c.begins(stream);
+            const result<lease> data = co_await stream.recv();
+            said = error_in(data);
+          };
+          (void)s.spawn_on(0, waits);
+          co_await yield();
+          co_await yield();
+          (void)c.send_to(1);
+          for (int steps = i % 15; steps > 0; --steps) co_await yield();
+          need(co_await stream.close());
+        };
+        co_await with_scope(body);
+        EXPECT_EQ(said, make_error_code(errc::closed));
+      }
+    }
+  });
+}
+
 TEST(move, what_does_not_wait_for_data_stays) {
   run_io(io_cores(2), []() -> task<> {
     auto [one, two] = tcp_pair();

@@ -93,6 +93,24 @@ TEST(core_ptr, none_is_lost_at_the_end) {
   EXPECT_EQ(e.here + e.elsewhere, 1000);
 }
 
+/// A T that drops another one, of a core that has already ended its work.
+TEST(core_ptr, an_object_may_own_one_of_another_core) {
+  ends e;
+  struct owner : object {
+    owner(ends& all, core_ptr<object> other) : object(all), other_(std::move(other)) {}
+    core_ptr<object> other_;
+  };
+  test::run_on(2, [&]() -> task<> {
+    const auto make_owner = [](ends& all, core_ptr<object> other) -> task<core_ptr<owner>> {
+      co_return make_core_ptr<owner>(all, std::move(other));
+    };
+    auto making = on_core(1, make_owner, std::ref(e), make_core_ptr<object>(e));
+    core_ptr<owner> p = co_await std::move(making);
+    p = core_ptr<owner>();
+  });
+  EXPECT_EQ(e.here + e.elsewhere, 2);
+}
+
 #ifndef NDEBUG
 TEST(core_ptr_death, says_when_it_is_used_elsewhere) {
   EXPECT_DEATH(test::run_on(2,

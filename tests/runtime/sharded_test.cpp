@@ -190,6 +190,33 @@ TEST(on_core, a_storm_of_nested_calls_ends_though_a_mailbox_holds_one_message) {
   EXPECT_EQ(sum, 30 * tasks);
 }
 
+/// A callee that goes elsewhere ends there, or is cancelled there.
+TEST(on_core, finds_a_callee_that_has_gone_to_another_core) {
+  test::run_on(3, []() -> task<> {
+    for (unsigned first = 0; first < 3; ++first) {
+      for (unsigned then = 0; then < 3; ++then) {
+        const auto travels = [then]() -> task<unsigned> {
+          co_await yield();
+          co_await resume_on(then);
+          co_await yield();
+          co_return this_core::index();
+        };
+        auto call = on_core(first, travels);
+        EXPECT_EQ(co_await std::move(call), then);
+        const auto waits = [then]() -> task<unsigned> {
+          co_await resume_on(then);
+          co_await test::forever();
+          co_return 0;
+        };
+        auto second = on_core(first, waits);
+        const result<unsigned> ended = co_await with_timeout(1ms, std::move(second));
+        EXPECT_EQ(ended.error(), make_error_code(errc::timed_out));
+        EXPECT_EQ(this_core::index(), 0u);
+      }
+    }
+  });
+}
+
 TEST(on_core, of_free_tasks_comes_back_to_them) {
   std::atomic<int> sum{0};
   test::run_with(test::eager(test::cores(3)), [&](scope& s) -> task<> {
@@ -313,6 +340,26 @@ TEST(sharded, stops_what_can_be_stopped_before_it_ends) {
   });
 }
 
+/// The task over there takes its arguments by reference, and uses them after a wait.
+TEST(sharded, keeps_arguments_until_the_task_has_ended) {
+  test::run_on(2, []() -> task<> {
+    sharded<counts_by_core> counts;
+    co_await counts.start(0);
+    const auto size = [](counts_by_core&, const std::string& text) -> task<std::string> {
+      co_await yield();
+      co_return text + "!";
+    };
+    for (unsigned core = 0; core < 2; ++core) {
+      auto call = counts.on(core, size, std::string(100, 'x'));
+      EXPECT_EQ(co_await std::move(call), std::string(100, 'x') + "!");
+    }
+    const auto even = [](counts_by_core& c) { return c.add(0) % 2 == 0; };
+    auto all_even = counts.map_reduce(even, true, std::logical_and<>());
+    EXPECT_TRUE(co_await std::move(all_even));
+    co_await counts.stop();
+  });
+}
+
 /// stop() while calls are under way that make further calls: those are served to the end.
 TEST(sharded, stop_waits_for_calls_and_what_they_call) {
   int served = 0;
@@ -348,6 +395,13 @@ TEST(sharded_death, says_what_is_wrong) {
                               co_await never_stopped.start(0);
                             }),
                "destroyed that was not stopped");
+  EXPECT_DEATH(test::run_on(1,
+                            []() -> task<> {
+                              sharded<counts_by_core> s;
+                              auto all = s.on_all([](counts_by_core&) {});
+                              co_await std::move(all);
+                            }),
+               "core 0 of 0");
   EXPECT_DEATH(test::run_on(1,
                             []() -> task<> {
                               sharded<counts_by_core> s;
