@@ -15,6 +15,7 @@
 
 #include "tests/support/io_run.hpp"
 #include "tests/support/io_sockets.hpp"
+#include "tests/support/sanitizers.hpp"
 
 namespace corespun::test {
 namespace {
@@ -66,7 +67,7 @@ task<> write_pattern(tcp_stream& stream, const std::atomic<int>& moves, int enou
   std::minstd_rand random(static_cast<unsigned>(written) + 1);
   std::vector<std::byte> bytes;
   while (moves < enough) {
-    bytes.resize(1 + random() % 3000);
+    bytes.resize(1 + random() % 300);
     for (std::byte& b : bytes) b = byte_at(written++);
     need(co_await stream.write_all(bytes));
     if (random() % 8 == 0) co_await sleep_for(10us);
@@ -112,7 +113,7 @@ task<> move_all(const std::vector<connection>& all, const std::atomic<int>& move
 void streams_keep_their_bytes(affinity how, bool multishot) {
   constexpr std::size_t connections = 12;
   const char* const moves_wanted = std::getenv("CORESPUN_TEST_MOVES");
-  const int enough = moves_wanted != nullptr ? std::atoi(moves_wanted) : 1000;
+  const int enough = moves_wanted != nullptr ? std::atoi(moves_wanted) : sanitized ? 200 : 1000;
   std::vector<connection> all(connections);
   std::atomic<int> moves{0};
   runtime_options options = io_cores(2);
