@@ -64,10 +64,12 @@ unsigned connections::move_some(unsigned most, unsigned to) noexcept {
     const std::size_t n =
         find_here(c, std::span(found).first(std::min<std::size_t>(most - moved, found.size())));
     for (entry* const e : std::span(found).first(n)) {
-      count_on(*e, here.index());  // data may have kept it here the last time
-      if (!send_away(*e->file_, e->generation_, *e->task_, there)) continue;
-      count_on(*e, to);
-      ++moved;
+      count_on(*e, to);  // once it has been sent it may end there
+      if (send_away(*e->file_, e->generation_, *e->task_, there)) {
+        ++moved;
+      } else {
+        count_on(*e, here.index());
+      }
     }
   }
   return moved;
