@@ -77,7 +77,15 @@ class op_awaiter {
     task.go_to(leaf, &self, there, [](mail& m) noexcept {
       root& arrived = static_cast<root&>(m);
       Derived& me = *static_cast<Derived*>(arrived.what());
-      if (is_gone(me, arrived) || !me.start(arrived.leaf(), arrived)) arrived.complete();
+      if (arrived.stops_at(arrived.leaf())) return;
+      switch (find(me, arrived)) {
+        case file::where::closed: arrived.complete(); return;
+        case file::where::here:
+          if (!me.start(arrived.leaf(), arrived)) arrived.complete();
+          return;
+        case file::where::elsewhere:
+          if (!me.fetches(arrived.leaf(), arrived)) follow(me, arrived.leaf(), arrived, *me.used());
+      }
     });
   }
   /// The wait is made by a multishot queue, where its file is. False: it has completed.
@@ -122,16 +130,17 @@ class op_awaiter {
   [[nodiscard]] io_driver& driver() const noexcept { return *driver_; }
 
  private:
-  /// True: it was closed meanwhile, and that is the result.
+  /// Where the file is that the task has set out for. Closed: that is the result.
   template <typename Derived>
-  [[nodiscard]] static bool is_gone(Derived& self, root& task) noexcept {
+  [[nodiscard]] static file::where find(Derived& self, root& task) noexcept {
     file& f = *self.used();
-    const file::where where = f.hold(io_driver::of(task.home()));
-    if (where == file::where::elsewhere) return false;
-    const bool gone = where == file::where::closed || !self.is_still(f);
-    if (where == file::where::here) f.let_go();
-    if (gone) task.op_result = -own_error(errc::closed);
-    return gone;
+    file::where where = f.hold(io_driver::of(task.home()));
+    if (where == file::where::here) {
+      if (!self.is_still(f)) where = file::where::closed;
+      f.let_go();
+    }
+    if (where == file::where::closed) task.op_result = -own_error(errc::closed);
+    return where;
   }
   [[nodiscard]] static bool take_from(file& f, std::coroutine_handle<> leaf, root& task,
                                       void* awaiter, io_driver*& from);

@@ -25,7 +25,7 @@ void recv_awaiter::go_on_at(root& task, core& there) noexcept {
 
 bool recv_awaiter::fetches(std::coroutine_handle<> leaf, root& task) noexcept {
   // Else two tasks of different cores use the stream.
-  if (!task.bound() || (file_->many == nullptr && !has_set_out())) return false;
+  if (!task.bound() || (!has_set_out() && file_->many == nullptr)) return false;
   comes_from_ = &task.home();
   set_out(*file_);
   visit(leaf, task);

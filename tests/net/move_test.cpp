@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdlib>
+#include <mutex>
 #include <random>
 #include <span>
 #include <string>
@@ -25,19 +26,29 @@ using namespace std::chrono_literals;
 
 /// A connection as those who move it know it.
 struct connection {
-  std::atomic<detail::root*> task{nullptr};  // while it echoes
+  std::mutex lock;
+  detail::root* task = nullptr;  // while it echoes
   detail::file* file = nullptr;
   std::uint32_t generation = 0;
 
   void begins(const tcp_stream& s) {
+    const std::lock_guard hold(lock);
     file = &s.inner();
     generation = file->generation;
     task = detail::core::current()->running();
   }
-  [[nodiscard]] bool send_to(unsigned there) const {
+  void ends() {
+    const std::lock_guard hold(lock);
+    task = nullptr;
+  }
+  [[nodiscard]] bool send_to(unsigned there) {
     detail::core& here = *detail::core::current();
-    detail::root* const r = task;
-    if (r == nullptr || &r->home() != &here) return false;
+    detail::root* r = nullptr;
+    {
+      const std::lock_guard hold(lock);
+      r = task;
+      if (r == nullptr || !detail::waits_for_data(*r) || &r->home() != &here) return false;
+    }
     return detail::send_away(*file, generation, *r, detail::core_beside(here, there, "test"));
   }
 };
@@ -59,7 +70,7 @@ task<> echo(raw end, connection& c, bool multishot, std::atomic<int>& moves) {
     if (!data || data->empty()) break;
     need(co_await stream.write_all(data->bytes()));
   }
-  c.task = nullptr;
+  c.ends();
   need(co_await stream.close());
 }
 
@@ -103,10 +114,10 @@ task<> talk(raw end, const std::atomic<int>& moves, int enough) {
   need(co_await stream.close());
 }
 
-task<> move_all(const std::vector<connection>& all, const std::atomic<int>& moves, int enough) {
+task<> move_all(std::vector<connection>& all, const std::atomic<int>& moves, int enough) {
   std::minstd_rand random(this_core::index() + 1);
   while (moves < enough) {
-    for (const connection& c : all) {
+    for (connection& c : all) {
       if (random() % 2 == 0) (void)c.send_to(static_cast<unsigned>(random()) % this_core::count());
     }
     co_await sleep_for(10us);  // else they are moved again before the ring has seen them
@@ -128,7 +139,7 @@ void streams_keep_their_bytes(affinity how, bool multishot) {
       (void)s.spawn_on(1, talk, std::move(two), std::cref(moves), enough);
     }
     for (unsigned core = 0; core < this_core::count(); ++core)
-      (void)s.spawn_on(core, move_all, std::cref(all), std::cref(moves), enough);
+      (void)s.spawn_on(core, move_all, std::ref(all), std::cref(moves), enough);
     co_return;
   });
   EXPECT_GE(moves, enough);
