@@ -34,6 +34,7 @@ constexpr const char* probes[] = {
     "a tree was faster than its limit",
     "a tree lost against another",
     "more tasks than a lane holds",
+    "more woken tasks than a lane holds",
     "a wake came before the cancel",
     "a cancel came before the wake",
     "a join on whatever core",
@@ -250,6 +251,28 @@ task<> many() {
   co_await std::move(all);
 }
 
+/// All are woken by the last one, at once, and go on a few times.
+task<> crowd() {
+  constexpr int n = 600;
+  event all_are_here;
+  int here = 0;
+  int gone = 0;
+  auto inside = [&](scope& s) -> task<> {
+    auto one = [&]() -> task<> {
+      if (++here == n) all_are_here.open();
+      co_await all_are_here.wait();
+      for (int i = 0; i < 3; ++i) co_await yield();
+      ++gone;
+    };
+    for (int i = 0; i < n; ++i) (void)s.spawn(one);
+    co_return;
+  };
+  auto all = with_scope(inside);
+  co_await std::move(all);
+  require(gone == n, "a task that was woken was lost");
+  sim::probe("more woken tasks than a lane holds");
+}
+
 task<> wait_and_count(round& r, int& woken, int& stopped) {
   const present here(r);
   auto wait = [&r]() -> task<> { co_await r.gate.wait(); };
@@ -410,7 +433,8 @@ task<> rounds(std::shared_ptr<bool> ended) {
     co_await std::move(one);
   }
   if (sim::choose(8) == 0) {
-    auto lanes_full = many();
+    task<> (*const fills_a_lane)() = sim::choose(2) == 0 ? many : crowd;
+    auto lanes_full = fills_a_lane();
     co_await std::move(lanes_full);
   }
   *ended = true;
