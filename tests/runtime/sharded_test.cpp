@@ -158,14 +158,23 @@ TEST(on_core, a_callee_cleans_up_though_its_caller_is_cancelled) {
 
 TEST(on_core, what_completed_wins_over_the_cancel) {
   int kept = 0;
-  test::run_on(2, [&]() -> task<> {
-    const auto shielded = []() -> task<int> {
-      (void)co_await shield(1h, sleep_for(5ms));
+  test::run_on(2, [&](scope& s) -> task<> {
+    event begun;
+    event go;
+    const auto shielded = [&]() -> task<int> {
+      begun.open();
+      (void)co_await shield(1h, go.wait());
       co_return 5;
     };
-    auto call = on_core(1, shielded);
-    const result<int> value = co_await with_timeout(1ms, std::move(call));
-    kept = value.value_or(0);
+    const auto caller = [&]() -> task<> {
+      auto call = on_core(1, shielded);
+      kept = co_await std::move(call);
+    };
+    auto calling = s.spawn(caller);
+    co_await begun.wait();
+    calling.cancel();
+    go.open();
+    (void)co_await calling.join();
   });
   EXPECT_EQ(kept, 5);
 }
