@@ -140,18 +140,26 @@ TEST(on_core, a_cancel_reaches_the_task_and_waits_for_it) {
 
 TEST(on_core, a_callee_cleans_up_though_its_caller_is_cancelled) {
   bool cleaned = false;
-  test::run_on(2, [&]() -> task<> {
+  test::run_on(2, [&](scope& tasks) -> task<> {
+    event begun;
     const auto body = [&](scope& s) -> task<> {
       s.on_exit([&cleaned]() -> task<> {
         co_await sleep_for(1ms);
         cleaned = true;
       });
+      begun.open();
       co_await test::forever();
     };
     const auto holds_a_scope = [&]() -> task<> { co_await with_scope(body); };
-    auto call = on_core(1, holds_a_scope);
-    const result<> ended = co_await with_timeout(5ms, std::move(call));
-    EXPECT_EQ(ended.error(), make_error_code(errc::timed_out));
+    const auto caller = [&]() -> task<> {
+      auto call = on_core(1, holds_a_scope);
+      co_await std::move(call);
+    };
+    auto calling = tasks.spawn(caller);
+    co_await begun.wait();
+    calling.cancel();
+    const outcome<void> ended = co_await calling.join();
+    EXPECT_TRUE(ended.stopped());
     EXPECT_TRUE(cleaned);
   });
 }
