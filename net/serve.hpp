@@ -124,7 +124,8 @@ class server_part {
         pace_(options.max_accepts_per_second / parts),
         grace_(options.grace),
         placement_(options.placement),
-        all_(all) {}
+        all_(all),
+        counts_(options.placement ? this_core::count() : 0) {}
 
   /// Accepts until cancelled; throws std::system_error for what time does not mend. Its address is
   /// free when it has ended, wherever it was cancelled.
@@ -199,7 +200,8 @@ class server_part {
   }
 
   unsigned chosen_for(const tcp_stream& stream) {
-    const unsigned core = placement_(stream, all_->counts());
+    all_->count(counts_);
+    const unsigned core = placement_(stream, counts_);
     return core_beside(*core::current(), core, "placement: chose").index();
   }
 
@@ -223,6 +225,7 @@ class server_part {
   std::chrono::milliseconds grace_;
   placement placement_;
   connections* all_;  // nullptr: nobody asks
+  std::vector<unsigned> counts_;  // for the placement
   scope* connections_ = nullptr;
   event ready_;
   event closing_;

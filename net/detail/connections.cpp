@@ -25,8 +25,8 @@ connections::entry::entry(connections& all, unsigned core) noexcept
 }
 
 connections::entry::~entry() {
-  const std::lock_guard hold(all_.cores_[list_].lock);
   per_core& mine = all_.cores_[list_];
+  const std::lock_guard hold(mine.lock);
   if (mine.look_next == this) mine.look_next = next_;
   *place_ = next_;
   if (next_ != nullptr) next_->place_ = place_;
@@ -40,11 +40,9 @@ void connections::entry::begins(const tcp_stream& stream) noexcept {
   task_ = core::current()->running();
 }
 
-std::vector<unsigned> connections::counts() const {
-  std::vector<unsigned> counts;
-  counts.reserve(cores_.size());
-  for (const per_core& c : cores_) counts.push_back(c.count.load(std::memory_order_relaxed));
-  return counts;
+void connections::count(std::span<unsigned> by_core) const noexcept {
+  std::ranges::transform(cores_, by_core.begin(),
+                         [](const per_core& c) { return c.count.load(std::memory_order_relaxed); });
 }
 
 void connections::count_on(entry& e, unsigned core) noexcept {

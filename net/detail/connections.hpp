@@ -47,8 +47,8 @@ class connections {
     unsigned counted_on_;
   };
 
-  /// How many each core has.
-  [[nodiscard]] std::vector<unsigned> counts() const;
+  /// How many each core has, into as many numbers.
+  void count(std::span<unsigned> by_core) const noexcept;
   /// On the core that gives: at most so many, and a bounded number at once; how many.
   unsigned move_some(unsigned most, unsigned to) noexcept;
   /// Evens out at this interval, until cancelled.

@@ -201,11 +201,11 @@ task<> other_work(const event& done) {
   while (!done.is_open()) co_await yield();
 }
 
-task<> mail(shuttle& s, bool busy) {
+task<> mail(shuttle& s, unsigned busy_cores) {
   event done;
   by_mail messages(s, done);
   auto body = [&](scope& tasks) -> task<> {
-    for (unsigned core = 0; busy && core < 2; ++core)
+    for (unsigned core = 0; core < busy_cores; ++core)
       (void)tasks.spawn_on(core, other_work, std::cref(done));
     messages.begin();
     co_await done.wait();
@@ -251,22 +251,23 @@ class measurements {
 
   void all() {
     print("round_trip_asleep/eventfd", 1, 1, by_eventfd);
-    print("round_trip_asleep/futex", 1, 1, [this](shuttle& s) { run(*runtime_, s, false); });
-    print("round_trip_asleep/io", 1, 1, [this](shuttle& s) { run(*with_io_, s, false); });
+    print("round_trip_asleep/futex", 1, 1, [this](shuttle& s) { run(*runtime_, s, 0); });
+    print("round_trip_asleep/io", 1, 1, [this](shuttle& s) { run(*with_io_, s, 0); });
+    print("round_trip_one_asleep/corespun", 1, 1, [this](shuttle& s) { run(*runtime_, s, 1); });
     print("round_trip_busy/ring", 1, 1, by_ring);
-    print("round_trip_busy/corespun", 1, 1, [this](shuttle& s) { run(*runtime_, s, true); });
+    print("round_trip_busy/corespun", 1, 1, [this](shuttle& s) { run(*runtime_, s, 2); });
     print("round_trips/ring", many, 1, by_ring);
-    print("round_trips/corespun", many, 1, [this](shuttle& s) { run(*runtime_, s, true); });
+    print("round_trips/corespun", many, 1, [this](shuttle& s) { run(*runtime_, s, 2); });
     print("one_way/ring", many, many / 4, by_ring);
-    print("one_way/corespun", many, many / 4, [this](shuttle& s) { run(*runtime_, s, true); });
+    print("one_way/corespun", many, many / 4, [this](shuttle& s) { run(*runtime_, s, 2); });
     print("calls/corespun", [this](std::uint64_t n) {
       (void)runtime_->run([n]() -> task<> { co_await calls(n, many); });
     });
   }
 
  private:
-  static void run(runtime& r, shuttle& s, bool busy) {
-    (void)r.run([&]() -> task<> { co_await mail(s, busy); });
+  static void run(runtime& r, shuttle& s, unsigned busy_cores) {
+    (void)r.run([&]() -> task<> { co_await mail(s, busy_cores); });
   }
   void print(const char* name, std::size_t under_way, std::size_t burst, auto&& how) {
     print(name, [&](std::uint64_t n) {

@@ -194,12 +194,7 @@ task<> rounds(std::shared_ptr<bool> ended) {
   *ended = true;
 }
 
-void play(sim::world& w) {
-  const auto ended = std::make_shared<bool>(false);
-  (void)w.host("10.0.0.1", [ended] { return rounds(ended); }, 1 + w.choose(4));
-  w.run(1h);
-  require(*ended, "a round did not end");
-}
+void play(sim::world& w) { play_rounds(w, rounds); }
 
 }  // namespace
 
