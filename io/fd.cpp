@@ -83,6 +83,12 @@ fd::~fd() {
   if (file_ != nullptr) file_->close_there();
 }
 
+int fd::native_handle() const noexcept {
+  if (file_ == nullptr || file_->direct) return -1;
+  if (file_->stays && detail::core::current() != &file_->driver().home()) return -1;
+  return file_->fd;
+}
+
 void detail::file::close_there() noexcept {
   core* const here = core::current();
   if (here != nullptr && here->io != nullptr) {

@@ -138,10 +138,8 @@ class fd {
   [[nodiscard]] static result<fd> adopt(int native);
 
   [[nodiscard]] bool valid() const noexcept { return file_ != nullptr; }
-  /// -1 for none, and for a direct descriptor, which has no number in this process.
-  [[nodiscard]] int native_handle() const noexcept {
-    return file_ == nullptr || file_->direct ? -1 : file_->fd;
-  }
+  /// -1 for none, for a direct descriptor, and for one in the file table of another core.
+  [[nodiscard]] int native_handle() const noexcept;
 
   /// Reads what is there, at least one byte, waiting for it if need be; 0: the end.
   [[nodiscard]] detail::some_awaiter read_some(std::span<std::byte> buffer) {

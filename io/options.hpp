@@ -28,6 +28,13 @@ struct io_options {
   /// only), at most RLIMIT_NOFILE; 0: ordinary descriptors. Such streams have no native_handle()
   /// and no socket options.
   unsigned direct_descriptors = 0;
+
+  /// Each core has a file table of its own (unshare(2), CLONE_FILES), and so as many descriptors as
+  /// RLIMIT_NOFILE allows. Descriptors then stay with the core that opened them: connections do not
+  /// move, other threads do not know their numbers, and there is one listener on a Unix path, on one
+  /// core. What the process had open when the runtime started stays open in the tables until it
+  /// ends, whoever closes it. On epoll, no regular files.
+  bool file_table_per_core = false;
 };
 
 }  // namespace corespun

@@ -49,13 +49,14 @@ struct serve_options {
   double max_accepts_per_second = 0;
   /// How long connections may go on after serve was cancelled.
   std::chrono::milliseconds grace{0};
-  /// Who chooses the core of a connection; empty: the kernel. Not for direct descriptors.
+  /// Who chooses the core of a connection; empty: the kernel. Not where descriptors stay with a
+  /// core (io/options.hpp).
   corespun::placement placement;
   /// At this interval connections are moved from cores that work more to those that work less, while
   /// they wait in recv() and nowhere else: their handler may find itself on another core after each
   /// recv(). Handlers that receive in tasks of their own stay. What a handler is made of is then used
-  /// on several cores, and no other bound task may write to its stream. 0: never. Not for direct
-  /// descriptors.
+  /// on several cores, and no other bound task may write to its stream. 0: never. Not where
+  /// descriptors stay with a core.
   std::chrono::milliseconds balance_every{0};
 };
 
@@ -239,13 +240,12 @@ task<> serve_with(tcp_listener listener, Handler handler, const serve_options& o
   co_await part.run();
 }
 
-/// The same from the descriptor that was made for it.
+/// The same by a listener of its own.
 template <typename Handler>
-task<> serve_here(raw_fd listening, listen_options how, Handler handler,
-                  const serve_options& options, connections* all) {
-  result<tcp_listener> listener = tcp_listener::adopt(listening.get(), how);
-  if (!listener) throw std::system_error(listener.error(), "adopt");
-  listening.release();
+task<> serve_here(listener_twin twin, Handler handler, const serve_options& options,
+                  connections* all) {
+  result<tcp_listener> listener = twin.listen();
+  if (!listener) throw std::system_error(listener.error(), "listen");
   auto serving = serve_with(std::move(*listener), std::move(handler), std::cref(options),
                             this_core::count(), all);
   co_await std::move(serving);
@@ -261,7 +261,7 @@ template <typename Handler>
   static_assert(std::is_invocable_r_v<task<>, Handler&, tcp_stream>,
                 "serve: the handler must be task<>(tcp_stream)");
   const bool moves = options.placement || options.balance_every > options.balance_every.zero();
-  if (moves && detail::io_driver::here().accepts_direct())
+  if (moves && detail::io_driver::here().connections_stay())
     co_return std::unexpected(make_error_code(errc::not_supported));
   std::optional<detail::connections> all;
   if (moves) all.emplace(this_core::count());
@@ -273,11 +273,10 @@ template <typename Handler>
       const unsigned parts = options.placement ? 1 : this_core::count();
       for (unsigned core = 0; core < this_core::count() && parts > 1; ++core) {
         if (core == home) continue;
-        const result<int> socket = listener.another_socket();
-        if (!socket) throw std::system_error(socket.error(), "listen");
-        detail::raw_fd owned(*socket);
-        (void)s.spawn_on(core, detail::serve_here<Handler>, std::move(owned), listener.options(),
-                         handler, std::cref(options), known);
+        result<listener_twin> twin = listener.twin();
+        if (!twin) throw std::system_error(twin.error(), "listen");
+        (void)s.spawn_on(core, detail::serve_here<Handler>, std::move(*twin), handler,
+                         std::cref(options), known);
       }
       if (options.balance_every > options.balance_every.zero())
         (void)s.spawn(&detail::connections::balance, known, options.balance_every);

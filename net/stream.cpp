@@ -30,8 +30,8 @@ op& accept_awaiter::fill(io_driver& d) const { return d.make_op(op_code::accept,
 result<tcp_stream> accept_awaiter::await_resume() const {
   const int n = outcome();
   if (n < 0) return std::unexpected(error_of(n));
-  // A slot belongs to the ring that accepted; a descriptor begins where its task is by now.
-  io_driver& d = driver().accepts_direct() ? driver() : io_driver::here();
+  // If it cannot move, it belongs to the core that accepted; else it begins where its task is by now.
+  io_driver& d = driver().connections_stay() ? driver() : io_driver::here();
   file* const f = d.try_open_file(n, file::kind::socket, d.accepts_direct());
   if (f == nullptr) return std::unexpected(system_error_code(ENOMEM));
   f->short_is_empty = short_is_empty_;
@@ -158,11 +158,25 @@ result<tcp_listener> tcp_listener::adopt(int listening, listen_options options) 
   return tcp_listener(std::move(*socket), *at, options);
 }
 
-result<int> tcp_listener::another_socket() const {
-  if (!at_.is_unix()) return listening_socket(at_, options_.backlog, true);
-  const int copy = detail::sys().duplicate(socket_.native_handle());
-  if (copy < 0) return last_error();
-  return copy;
+result<listener_twin> tcp_listener::twin() const {
+  detail::raw_fd shared(-1);
+  if (at_.is_unix()) {
+    if (socket_.at().stays) return std::unexpected(make_error_code(errc::not_supported));
+    shared = detail::raw_fd(detail::sys().duplicate(socket_.native_handle()));
+    if (shared.get() < 0) return last_error();
+  }
+  return listener_twin(at_, options_, std::move(shared));
+}
+
+result<tcp_listener> listener_twin::listen() {
+  if (!at_.is_unix()) {
+    const result<int> socket = listening_socket(at_, options_.backlog, true);
+    if (!socket) return std::unexpected(socket.error());
+    shared_ = detail::raw_fd(*socket);
+  }
+  result<tcp_listener> listener = tcp_listener::adopt(shared_.get(), options_);
+  if (listener) shared_.release();
+  return listener;
 }
 
 }  // namespace corespun

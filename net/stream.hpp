@@ -12,12 +12,14 @@
 //   - TCP_NODELAY is on. Writing to a peer that is gone is EPIPE, never a signal.
 //   - One task reads and one writes at a time; they may be two.
 //   - It comes to the core of the task that uses it, or, while another task uses it, a free task goes
-//     to it. Direct descriptors stay where they began, and multishot receives under free tasks.
+//     to it. Descriptors that are in a table of one core stay where they began (io/options.hpp), and
+//     multishot receives under free tasks.
 // Errors: the kernel's errno; errc::closed after close(). Threads: tasks of any core of its runtime;
 // close() and moving it only when no other task is about to begin something with it.
 // Cancel: what moved is delivered, see fd.hpp.
 
 #include <corespun/io/detail/multishot.hpp>
+#include <corespun/io/detail/raw_fd.hpp>
 #include <corespun/io/detail/recv.hpp>
 #include <corespun/io/fd.hpp>
 #include <corespun/net/address.hpp>
@@ -103,7 +105,7 @@ class tcp_stream {
   }
 
   /// setsockopt(2), for example set_option(SOL_SOCKET, SO_KEEPALIVE, 1). Errors:
-  /// errc::not_supported for a direct descriptor.
+  /// errc::not_supported for a descriptor that has no number here (native_handle()).
   [[nodiscard]] result<> set_option(int level, int name, int value) noexcept;
   [[nodiscard]] result<int> option(int level, int name) const noexcept;
 
@@ -155,18 +157,35 @@ struct listen_options {
   bool multishot = false;
 };
 
+class tcp_listener;
+
+/// A listener that is to be, on another core.
+class listener_twin {
+ public:
+  /// On the core that is to accept; once. Errors: as tcp_listener::bind.
+  [[nodiscard]] result<tcp_listener> listen();
+
+ private:
+  friend tcp_listener;
+  listener_twin(const address& at, listen_options options, detail::raw_fd shared) noexcept
+      : at_(at), options_(options), shared_(std::move(shared)) {}
+  address at_;
+  listen_options options_;
+  detail::raw_fd shared_;  // of a Unix socket
+};
+
 class tcp_listener {
  public:
   /// Listens on the address; a Unix path that is left over from a dead server is replaced.
   /// Errors: EADDRINUSE even if the other listener would share the port; EACCES, EADDRNOTAVAIL.
   [[nodiscard]] static result<tcp_listener> bind(const address& at, listen_options options = {});
-  /// Takes over a descriptor that listens already, from a parent process or from another_socket().
+  /// Takes over a descriptor that listens already, from a parent process.
   /// Errors: EINVAL if it does not listen; then it is still the caller's.
   [[nodiscard]] static result<tcp_listener> adopt(int listening, listen_options options = {});
-  /// A further descriptor that listens on the same address, for adopt() on another core: the kernel
-  /// spreads connections over the listeners of a port (SO_REUSEPORT); a Unix socket is shared. The
-  /// caller owns it.
-  [[nodiscard]] result<int> another_socket() const;
+  /// A further listener on the same address, for another core: the kernel spreads connections over
+  /// the listeners of a port (SO_REUSEPORT); a Unix socket is shared. Errors: EMFILE;
+  /// errc::not_supported for a Unix socket where each core has a file table.
+  [[nodiscard]] result<listener_twin> twin() const;
   /// Where its descriptor is at present.
   [[nodiscard]] unsigned core() const { return socket_.at().driver().home().index(); }
 

@@ -30,6 +30,9 @@ class driver {
   /// Binds the driver to its core: once, before the first poll.
   virtual void attach(detail::core& core) = 0;
 
+  /// All cores have their drivers. May throw, which fails the start of the runtime.
+  virtual void all_attached() {}
+
   /// Submits all that is queued, then makes ready what has completed. Blocks until something
   /// completes, wake() is called or the deadline passes; clock::time_point::min() means: do not
   /// block.

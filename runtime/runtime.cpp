@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <future>
+#include <latch>
 #include <semaphore>
 #include <span>
 #include <thread>
@@ -51,36 +52,46 @@ void runtime::start_simulated() {
 void runtime::start_threads() {
   const std::vector<unsigned> cpus = detail::usable_cpus();
   const auto count = static_cast<unsigned>(machine_.cores.size());
-  std::vector<std::promise<void>> attached(count);
+  std::latch all_attached(count);
+  std::vector<std::promise<void>> ready(count);
   std::vector<unsigned> started;
   started.reserve(count);  // once there are threads, nothing may fail before they are told to end
   std::exception_ptr first;
   try {
     const detail::all_signals_blocked no_signals_there;
     for (unsigned i = 0; i < count; ++i) {
-      threads_->all.emplace_back([this, i, cpu = cpus[i % cpus.size()], &attached] {
+      threads_->all.emplace_back([this, i, cpu = cpus[i % cpus.size()], &all_attached, &ready] {
         detail::name_this_thread("corespun-" + std::to_string(i));
         detail::core& c = *machine_.cores[i];
         if (options_.pin) {
           detail::pin_this_thread(std::span(&cpu, 1));
           c.processor = static_cast<int>(cpu);
         }
+        std::exception_ptr failed;
         try {
           c.attach(options_.driver(i));
         } catch (...) {
-          attached[i].set_exception(std::current_exception());
+          failed = std::current_exception();
+        }
+        all_attached.arrive_and_wait();
+        try {
+          if (failed) std::rethrow_exception(failed);
+          c.backend().all_attached();
+        } catch (...) {
+          ready[i].set_exception(std::current_exception());
           return;
         }
-        attached[i].set_value();
+        ready[i].set_value();
         c.run();
       });
     }
   } catch (...) {
     first = std::current_exception();  // no more threads; those that there are must end first
+    all_attached.count_down(count - static_cast<unsigned>(threads_->all.size()));
   }
   for (unsigned i = 0; i < threads_->all.size(); ++i) {
     try {
-      attached[i].get_future().get();
+      ready[i].get_future().get();
       started.push_back(i);
     } catch (...) {
       if (!first) first = std::current_exception();

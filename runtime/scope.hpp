@@ -45,6 +45,10 @@ namespace detail {
 /// A task that a scope started. Ends its life when the task has ended, the handle has gone, and no
 /// mail of a cancel is under way.
 class spawned : public root {
+ protected:
+  bool taken_ = false;  // the outcome, by join()
+  bool settled_ = false;
+
  public:
   virtual ~spawned() = default;
   static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
@@ -91,27 +95,26 @@ template <typename T>
 class spawned_result : public spawned {
  public:
   [[nodiscard]] outcome<T> take() noexcept {
-    if (taken_)
+    if (std::exchange(this->taken_, true))
       caller_bug("the outcome of a task is taken twice",
                  "join a handle once and keep what it gives");
-    taken_ = true;
-    return std::move(*outcome_);
+    return std::move(outcome_);
   }
-  [[nodiscard]] std::exception_ptr failure() const noexcept final { return outcome_->error(); }
+  [[nodiscard]] std::exception_ptr failure() const noexcept final { return outcome_.error(); }
 
  protected:
   void take_from_frames() noexcept {
+    outcome_.~outcome();
     try {
-      outcome_.emplace(take_outcome<T>(outermost()));
-    } catch (...) {
-      outcome_.emplace(outcome<T>::of_error(std::current_exception()));  // of moving the value
+      std::construct_at(&outcome_, take_outcome<T>(outermost()));
+    } catch (...) {  // of moving the value
+      std::construct_at(&outcome_, outcome<T>::of_error(std::current_exception()));
     }
     destroy_frames();
   }
 
  private:
-  std::optional<outcome<T>> outcome_;  // set at the end
-  bool taken_ = false;
+  outcome<T> outcome_;  // set at the end
 };
 
 template <typename T, typename Fn, typename... Args>
@@ -119,12 +122,16 @@ class spawned_call final : public spawned_result<T> {
  public:
   template <typename F, typename... A>
   explicit spawned_call(F&& fn, A&&... args)
-      : call_(std::in_place, std::forward<F>(fn), std::forward<A>(args)...) {}
+      : call_(std::forward<F>(fn), std::forward<A>(args)...) {}
+  ~spawned_call() override {
+    if (!this->settled_) call_.~bound();  // it never began
+  }
 
-  auto call() { return std::apply(call_->fn, std::move(call_->args)); }
+  auto call() { return std::apply(call_.fn, std::move(call_.args)); }
   void settle() noexcept override {
     this->take_from_frames();
-    call_.reset();
+    call_.~bound();
+    this->settled_ = true;
   }
 
  private:
@@ -134,7 +141,9 @@ class spawned_call final : public spawned_result<T> {
     [[no_unique_address]] Fn fn;
     [[no_unique_address]] std::tuple<Args...> args;
   };
-  std::optional<bound> call_;
+  union {
+    bound call_;  // until it is settled
+  };
 };
 
 template <typename T>

@@ -9,11 +9,14 @@
 #include <corespun/runtime/detail/machine.hpp>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <mutex>
 #include <new>
+#include <system_error>
 
 namespace corespun {
 
@@ -289,6 +292,12 @@ void io_driver::cancel_all() {
   });
 }
 
+// Wakes go by number from table to table: the bells of all cores must be in each.
+void io_driver::all_attached() {
+  if (options_.file_table_per_core && ::unshare(CLONE_FILES) != 0)
+    throw std::system_error(errno, std::generic_category(), "a file table for each core: unshare");
+}
+
 // --- files ---
 
 file& io_driver::open_file(int fd, file::kind what, bool direct) {
@@ -300,8 +309,9 @@ file& io_driver::open_file(int fd, file::kind what, bool direct) {
   f->fd = fd;
   f->what = what;
   f->direct = direct;
+  f->stays = direct || options_.file_table_per_core;
   f->place(*this);
-  if (direct) (void)f->hold(*this);  // for good
+  if (f->stays) (void)f->hold(*this);  // for good
   if (direct) direct_in_use_.fetch_add(1, std::memory_order_relaxed);
   return *f;
 }
@@ -483,6 +493,7 @@ struct file_job : job {
 }  // namespace
 
 int io_driver::start_on_helper(op& o) noexcept {
+  if (options_.file_table_per_core) return -EOPNOTSUPP;  // a helper does not know the number
   auto* const j = new (std::nothrow) file_job;
   if (j == nullptr) return -ENOMEM;
   j->driver = this;

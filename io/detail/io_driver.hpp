@@ -98,6 +98,7 @@ class alignas(16) io_driver : public driver {  // file::at_ marks its address
 
   [[nodiscard]] std::size_t in_flight() const noexcept final { return ops_.used(); }
   void cancel_all() override;
+  void all_attached() override;
 
   [[nodiscard]] const io_options& options() const noexcept { return options_; }
   /// Multishot accept and recv are to be had.
@@ -106,6 +107,10 @@ class alignas(16) io_driver : public driver {  // file::at_ marks its address
   [[nodiscard]] virtual bool accepts_direct() const noexcept { return false; }
   /// For people: what runs, and why not something better.
   [[nodiscard]] virtual std::string report() const = 0;
+  /// Accepted connections are with this core for good.
+  [[nodiscard]] bool connections_stay() const noexcept {
+    return accepts_direct() || options_.file_table_per_core;
+  }
   /// System calls made so far.
   [[nodiscard]] std::uint64_t system_calls() const noexcept { return system_calls_; }
 

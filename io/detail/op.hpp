@@ -111,6 +111,7 @@ struct file_state {
   int fd = -1;
   kind what = kind::socket;
   bool direct = false;  // fd is a slot of the ring's table
+  bool stays = false;  // with the core that opened it, whose table it is in
   bool closing = false;  // cancels and awaits its operations
   bool held = false;  // not to be closed (again) by an operation that ends
   bool restore_blocking = false;

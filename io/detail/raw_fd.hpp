@@ -12,7 +12,10 @@ class raw_fd {
  public:
   explicit raw_fd(int fd) noexcept : fd_(fd) {}
   raw_fd(raw_fd&& other) noexcept : fd_(other.release()) {}
-  raw_fd& operator=(raw_fd&&) = delete;
+  raw_fd& operator=(raw_fd&& other) noexcept {
+    raw_fd old(std::exchange(fd_, other.release()));
+    return *this;
+  }
   ~raw_fd() {
     if (fd_ >= 0) sys().close(fd_);
   }

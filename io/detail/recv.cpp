@@ -74,7 +74,7 @@ bool send_away(file& f, std::uint32_t generation, root& task, core& there) noexc
   const bool waits_here = o != nullptr && o->task == &task && o->code == op_code::recv_lease;
   const bool waits = f.many != nullptr ? f.many->is_waited_for_by(task) : waits_here;
   const bool may_go = waits && f.generation == generation && f.writing == nullptr && !f.closing &&
-                      !f.direct && f.leaves_for == nullptr;
+                      !f.stays && f.leaves_for == nullptr;
   f.end_glance();
   if (!may_go) return false;
   if (f.many != nullptr) return f.many->send_away(task, there);

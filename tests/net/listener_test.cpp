@@ -187,7 +187,7 @@ TEST(unix_listener, leaves_a_file_that_is_no_socket_alone) {
   });
 }
 
-// --- adopt, another_socket ---
+// --- adopt, twin ---
 
 TEST(listener, adopts_a_descriptor_that_listens) {
   run_io([]() -> task<> {
@@ -210,12 +210,11 @@ TEST(listener, does_not_adopt_what_does_not_listen) {
   });
 }
 
-TEST(listener, another_socket_gets_its_share_of_the_connections) {
+TEST(listener, a_twin_gets_its_share_of_the_connections) {
   run_io(io_cores(2), [](scope& s) -> task<> {
     tcp_listener first = need(tcp_listener::bind(address::loopback(0)));
-    const int native = need(first.another_socket());
-    auto elsewhere = s.spawn_on(1, [native]() -> task<> {
-      tcp_listener second = need(tcp_listener::adopt(native));
+    auto elsewhere = s.spawn_on(1, [twin = need(first.twin())]() mutable -> task<> {
+      tcp_listener second = need(twin.listen());
       const tcp_stream accepted = need(co_await second.accept());
     });
     std::vector<raw> clients;
@@ -229,11 +228,12 @@ TEST(listener, another_socket_gets_its_share_of_the_connections) {
   });
 }
 
-TEST(unix_listener, another_socket_takes_from_the_same_queue) {
+TEST(unix_listener, a_twin_takes_from_the_same_queue) {
   run_io([]() -> task<> {
     const folder f;
     tcp_listener first = need(tcp_listener::bind(f.at()));
-    tcp_listener second = need(tcp_listener::adopt(need(first.another_socket())));
+    listener_twin twin = need(first.twin());
+    tcp_listener second = need(twin.listen());
     co_await expect_works(second);
     co_await expect_works(first);
   });
