@@ -80,8 +80,8 @@ static ssize_t send_some(int fd, const char* data, size_t bytes) {
   return (ssize_t)sent;
 }
 
-/// Sends each message of the buffer when what it asks for has been computed. Returns as send_some().
-static ssize_t send_messages(int fd, struct frame* f, size_t bytes) {
+/// Sends the buffer; with --framed each message when it has been computed. Returns as send_some().
+static ssize_t send_buffer(int fd, struct frame* f, size_t bytes) {
   size_t taken = 0, sent = 0;
   while (taken < bytes) {
     taken += take_message(&opt, f, buffer + taken, bytes - taken);
@@ -128,8 +128,7 @@ static bool serve(int fd, uint32_t events) {
     if (n < 0) return errno == EAGAIN;
     if (n == 0) return false;  // the peer has sent all, and all has been sent back
     ++count.requests;
-    const ssize_t sent = opt.framed_bytes ? send_messages(fd, &c->frame, (size_t)n)
-                                          : send_some(fd, buffer, (size_t)n);
+    const ssize_t sent = send_buffer(fd, &c->frame, (size_t)n);
     if (sent < 0) return false;
     if (sent < n) return keep_rest(c, buffer + sent, (size_t)(n - sent));
     if ((size_t)n < opt.buffer_bytes && !ending) return true;

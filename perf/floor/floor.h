@@ -275,9 +275,11 @@ static inline void compute(uint32_t us) {
 }
 
 /// Takes the bytes of one message at most, and computes once its head is complete. Returns how many
-/// were taken: they are sent back before the next message is looked at.
+/// were taken: they are sent back before the next message is looked at. Without --framed it takes
+/// all.
 static inline size_t take_message(const struct options* o, struct frame* f, const char* data,
                                   size_t bytes) {
+  if (o->framed_bytes == 0) return bytes;
   size_t taken = 0;
   while (f->at < sizeof f->head && taken < bytes) {
     f->head[f->at++] = (unsigned char)data[taken++];
