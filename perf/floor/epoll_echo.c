@@ -1,10 +1,10 @@
-// The floor for servers on epoll: the fastest echo we know how to write with it by hand, on one
-// thread. Others are measured against it, so it takes part in no abstraction.
+// The floor for servers on epoll: the fastest echo we know how to write with it by hand, on threads
+// that share nothing. Others are measured against it, so it takes part in no abstraction.
 //
 // Method
 //   - Edge-triggered, both directions registered once at accept: no epoll_ctl afterwards.
-//   - One receive buffer for all connections, which therefore stays in the cache. Bytes are sent
-//     from it at once; only what a full socket refuses is copied to the connection.
+//   - One receive buffer for all connections of a core, which therefore stays in the cache. Bytes
+//     are sent from it at once; only what a full socket refuses is copied to the connection.
 //   - A receive that does not fill the buffer has emptied the socket: the call that would return
 //     EAGAIN is left out. What arrives later raises a further edge; an end that came together with
 //     the bytes raises none, so EPOLLRDHUP in the event makes the loop read on.
@@ -22,16 +22,17 @@ struct connection {
   char* rest;  // bytes received but refused by the socket; NULL if none
   size_t rest_sent;
   size_t rest_bytes;
+  struct frame frame;
 };
 
 static struct options opt = {
-    .name = "epoll_echo", .host = "127.0.0.1", .cpu = -1, .buffers = 1, .buffer_bytes = 65536};
-static struct counters count;
-static struct connection* connections;  // by descriptor
-static char* buffer;
-static int epoll_fd;
-static int listener;
-static bool accept_again;  // out of descriptors; tried again each turn
+    .name = "epoll_echo", .host = "127.0.0.1", .cores = 1, .buffers = 1, .buffer_bytes = 65536};
+static _Thread_local struct counters count;
+static _Thread_local struct connection* connections;  // by descriptor
+static _Thread_local char* buffer;
+static _Thread_local int epoll_fd;
+static _Thread_local int listener;
+static _Thread_local bool accept_again;  // out of descriptors; tried again each turn
 
 static void end_connection(int fd) {
   free(connections[fd].rest);
@@ -79,6 +80,18 @@ static ssize_t send_some(int fd, const char* data, size_t bytes) {
   return (ssize_t)sent;
 }
 
+/// Sends the buffer; with --framed each message when it has been computed. Returns as send_some().
+static ssize_t send_buffer(int fd, struct frame* f, size_t bytes) {
+  size_t taken = 0, sent = 0;
+  while (taken < bytes) {
+    taken += take_message(&opt, f, buffer + taken, bytes - taken);
+    const ssize_t n = send_some(fd, buffer + sent, taken - sent);
+    if (n < 0) return -1;
+    sent += (size_t)n;
+  }
+  return (ssize_t)sent;
+}
+
 /// Keeps what the socket refused. Returns false if there is no memory for it.
 static bool keep_rest(struct connection* c, const char* data, size_t bytes) {
   c->rest = malloc(bytes);
@@ -115,30 +128,27 @@ static bool serve(int fd, uint32_t events) {
     if (n < 0) return errno == EAGAIN;
     if (n == 0) return false;  // the peer has sent all, and all has been sent back
     ++count.requests;
-    const ssize_t sent = send_some(fd, buffer, (size_t)n);
+    const ssize_t sent = send_buffer(fd, &c->frame, (size_t)n);
     if (sent < 0) return false;
     if (sent < n) return keep_rest(c, buffer + sent, (size_t)(n - sent));
     if ((size_t)n < opt.buffer_bytes && !ending) return true;
   }
 }
 
-int main(int argc, char** argv) {
-  parse_options(&opt, argc, argv);
+static void serve_core(struct core* c) {
   connections = calloc(raise_descriptor_limit(&opt), sizeof *connections);
   buffer = aligned_alloc(4096, (opt.buffer_bytes + 4095) & ~(size_t)4095);
   if (!connections || !buffer) die(&opt, "ask for a smaller --buffer-size", "allocating");
-  pin(&opt);
-  const int signals = open_stop_signals(&opt);
-  listener = open_listener(&opt, SOCK_NONBLOCK);
+  listener = c->listener;
   epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_fd < 0) die(&opt, unexpected, "epoll_create1");
-  epoll_ctl(epoll_fd, EPOLL_CTL_ADD, signals,
-            &(struct epoll_event){.events = EPOLLIN, .data.fd = signals});
+  epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->signals,
+            &(struct epoll_event){.events = EPOLLIN, .data.fd = c->signals});
   epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener,
             &(struct epoll_event){.events = EPOLLIN | EPOLLET, .data.fd = listener});
-  print_listening(&opt, listener, "epoll");
+  say_listening(c);
 
-  static struct epoll_event events[max_events];
+  struct epoll_event events[max_events];
   for (bool stop = false; !stop;) {
     ++count.syscalls;
     const int n = epoll_wait(epoll_fd, events, max_events, -1);
@@ -147,7 +157,7 @@ int main(int argc, char** argv) {
       const int fd = events[i].data.fd;
       if (fd == listener) {
         accept_all();
-      } else if (fd == signals) {
+      } else if (fd == c->signals) {
         stop = true;
       } else if (connections[fd].rest ||  // EPOLLOUT alone: a socket's first edge
                  events[i].events & ~(uint32_t)EPOLLOUT) {
@@ -156,6 +166,10 @@ int main(int argc, char** argv) {
     }
     if (accept_again) accept_all();
   }
-  print_stats(&opt, &count, "epoll");
-  return 0;
+  c->count = count;
+}
+
+int main(int argc, char** argv) {
+  parse_options(&opt, argc, argv);
+  return run_server(&opt, "epoll", serve_core);
 }

@@ -1,5 +1,5 @@
-// The floor for servers on io_uring: the fastest echo we know how to write with it by hand, on one
-// thread. Others are measured against it, so it takes part in no abstraction.
+// The floor for servers on io_uring: the fastest echo we know how to write with it by hand, on
+// threads that share nothing. Others are measured against it, so it takes part in no abstraction.
 //
 // Method
 //   - SINGLE_ISSUER and DEFER_TASKRUN; the ring's own descriptor is registered. One io_uring_enter
@@ -20,6 +20,7 @@
 //   - After the peer's end everything is still sent; then, with nothing in flight, close.
 
 #define _GNU_SOURCE 1
+#include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
 #include <sys/mman.h>
@@ -57,22 +58,22 @@ struct buffer {
 };
 
 static struct options opt = {
-    .name = "uring_echo", .host = "127.0.0.1", .cpu = -1, .buffers = 256, .buffer_bytes = 16384};
-static struct counters count;
-static struct io_uring ring;
-static struct connection* connections;  // by descriptor
-static struct buffer* buffers;  // by buffer id
-static struct io_uring_buf_ring* buffer_ring;
-static struct gather gathers[sq_entries];
-static int* due;  // descriptors; at most one entry each
-static unsigned due_count;
-static char* memory;
-static size_t stride;
-static unsigned returned;  // buffers added to the ring but not yet published
-static unsigned held;  // buffers that connections hold
-static int starved_first = none, starved_last = none;
-static int listener;
-static bool accepting;  // false: out of descriptors; a connection that ends makes room
+    .name = "uring_echo", .host = "127.0.0.1", .cores = 1, .buffers = 256, .buffer_bytes = 16384};
+static _Thread_local struct counters count;
+static _Thread_local struct io_uring ring;
+static _Thread_local struct connection* connections;  // by descriptor
+static _Thread_local struct buffer* buffers;  // by buffer id
+static _Thread_local struct io_uring_buf_ring* buffer_ring;
+static _Thread_local struct gather* gathers;  // sq_entries
+static _Thread_local int* due;  // descriptors; at most one entry each
+static _Thread_local unsigned due_count;
+static _Thread_local char* memory;
+static _Thread_local size_t stride;
+static _Thread_local unsigned returned;  // buffers added to the ring but not yet published
+static _Thread_local unsigned held;  // buffers that connections hold
+static _Thread_local int starved_first = none, starved_last = none;
+static _Thread_local int listener;
+static _Thread_local bool accepting;  // false: out of descriptors, until a connection ends
 
 static struct io_uring_sqe* next_sqe(enum op op, int fd) {
   struct io_uring_sqe* sqe = io_uring_get_sqe(&ring);
@@ -286,19 +287,18 @@ static void open_ring(void) {
   for (unsigned id = 0; id < opt.buffers; ++id) give_back(id);
 }
 
-int main(int argc, char** argv) {
-  parse_options(&opt, argc, argv);
+static void serve_core(struct core* c) {
   const unsigned descriptors = raise_descriptor_limit(&opt);
   connections = calloc(descriptors, sizeof *connections);
   due = calloc(descriptors, sizeof *due);
-  if (!connections || !due) die(&opt, unexpected, "allocating");
-  pin(&opt);
-  const int signals = open_stop_signals(&opt);
-  listener = open_listener(&opt, 0);
+  gathers = calloc(sq_entries, sizeof *gathers);
+  if (!connections || !due || !gathers) die(&opt, unexpected, "allocating");
+  listener = c->listener;
+  fcntl(listener, F_SETFL, 0);  // or an accept that must wait would fail with EAGAIN
   open_ring();
-  print_listening(&opt, listener, "uring");
-  io_uring_prep_poll_add(next_sqe(op_signal, signals), signals, POLLIN);
+  io_uring_prep_poll_add(next_sqe(op_signal, c->signals), c->signals, POLLIN);
   arm_accept();
+  say_listening(c);
 
   for (bool stop = false; !stop;) {
     start_due_sends();
@@ -328,6 +328,14 @@ int main(int argc, char** argv) {
     }
     io_uring_cq_advance(&ring, seen);
   }
-  print_stats(&opt, &count, "uring");
-  return 0;
+  c->count = count;
+}
+
+int main(int argc, char** argv) {
+  parse_options(&opt, argc, argv);
+  if (opt.framed_bytes > 0) {
+    fprintf(stderr, "%s: --framed is not supported\n  now: epoll_echo has it\n", opt.name);
+    return 1;
+  }
+  return run_server(&opt, "uring", serve_core);
 }
