@@ -5,6 +5,7 @@ itself while it is filled and goes into the raw results; perf/bench/report is ma
 import dataclasses
 import datetime
 import json
+import math
 import pathlib
 import statistics
 import sys
@@ -13,8 +14,10 @@ import _common as common
 
 
 def figure(value):
-    """A number with about three digits that count."""
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 3
+    """A number with its two or three digits that count."""
+    size = abs(value)
+    digits = 0 if size >= 100 or not size else 1 if size >= 10 else 2 if size >= 0.1 \
+        else 1 - math.floor(math.log10(size))
     return f"{value:,.{digits}f}"
 
 
@@ -59,10 +62,8 @@ class Finding:
         return ", ".join(part for part in (self.what, self.at, self.us) if part)
 
     def target(self):
-        if self.limit is None:
-            return ""
-        unit = f" × {self.peer}" if self.peer else f" {self.unit}"
-        return f"{'≤' if self.lower else '≥'} {self.limit:g}{unit}".rstrip()
+        of = "× " + self.peer if self.peer else self.unit
+        return f"{'≤' if self.lower else '≥'} {self.limit:g} {of}".rstrip()
 
     def result(self):
         """How the value stands to the limit."""
