@@ -295,8 +295,9 @@ def machine(build):
     return {"processor": model[1] if model else platform.processor(), "cpus": os.cpu_count(),
             "kernel": platform.release(),
             "congestion_control": read("/proc/sys/net/ipv4/tcp_congestion_control"),
-            "compiler": version[0] if version else "unknown", "flags": " ".join(filter(None, flags)),
-            "build_type": build_type or "unknown", "mitigations": mitigations()}
+            "compiler": version[0] if version else "unknown",
+            "flags": " ".join(filter(None, flags)), "build_type": build_type or "unknown",
+            "mitigations": mitigations()}
 
 
 def print_machine(m):

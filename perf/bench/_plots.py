@@ -34,8 +34,8 @@ def svg(plot, colours):
 
 def themed(text):
     """As it may stand in a page: without the prologue, and without colours and fonts of its own."""
-    for pattern, by in [(r"^.*?(?=<svg)", ""), (r"<desc>.*?</desc>", ""), (r"<title>gnuplot</title>", ""),
-                        (r"<filter.*?</filter>", ""), (r'(?<= )color="\w+"', ""),
+    for pattern, by in [(r"^.*?(?=<svg)", ""), (r"<desc>.*?</desc>", ""),
+                        (r"<title>gnuplot</title>", ""), (r"<filter.*?</filter>", ""), (r'(?<= )color="\w+"', ""),
                         (r' font-family="[^"]*"', ""), (r"\bblack\b", "currentColor"),
                         (r"rgb\(190, *190, *190\)", "var(--grid)"),  # gray
                         (r"rgb\( *0, *0, *(\d+)\)", r"var(--series-\1)")]:
@@ -116,10 +116,11 @@ def bars(plot, colours):
         commands.append(f"set arrow from {base}, graph 0 to {base}, graph 1 nohead lc rgb 'black'")
     drawn = []
     for index, name in enumerate(series):
+        end = "(($8 > $4) ? $8 : $4)"  # of the bar or of its range
         drawn += [f"$s{index} using 1:2:3:4:5:6 with boxxyerror lc rgb '#{colours[name]:06x}' "
                   f"title {quoted(name)}",
                   f"$s{index} using 1:2:7:8 with xerrorbars pt 0 ps 0 lc rgb 'black' notitle",
-                  f"$s{index} using (($8 > $4) ? $8 : $4):2:9 with labels left offset 0.4,0 notitle"]
+                  f"$s{index} using {end}:2:9 with labels left offset 0.4,0 notitle"]
     return round(AXIS - ROW * y), commands + ["plot " + ", ".join(drawn)]
 
 
