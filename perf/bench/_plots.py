@@ -21,7 +21,8 @@ def svg(plot, colours):
     """colours: {series: number}"""
     draw = {"bars": bars, "lines": lines}[plot["kind"]]
     height, commands = draw(plot, colours)
-    script = [f'set terminal svg size {WIDTH},{height} dynamic font "sans-serif,12"',
+    script = [f'set terminal svg size {WIDTH},{height} dynamic noenhanced '
+              'font "sans-serif,12"',
               'set encoding utf8', "unset key", "set border 0", "set tics scale 0",
               *commands]
     done = subprocess.run(["gnuplot"], input="\n".join(script), stdout=subprocess.PIPE,
@@ -57,9 +58,9 @@ def bounds(point):
     return (point[2], point[3]) if len(point) > 2 else (point[1], point[1])
 
 
-def ticks(low, high):
-    """Of a logarithmic axis: some six, at round values."""
-    if high / low < 4:
+def ticks(low, high, log):
+    """Some six round values of an axis."""
+    if not log or high / low < 8:
         step = 10 ** math.floor(math.log10(high - low))
         step *= next(times for times in (0.1, 0.2, 0.5, 1, 2) if (high - low) / (step * times) < 8)
         return [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
@@ -70,11 +71,9 @@ def ticks(low, high):
 
 
 def axis(letter, log, low, high):
-    commands = [f"set {letter}range [{low}:{high}]", f"set grid {letter} lt 1 lc rgb 'gray'"]
-    if log:
-        marks = ", ".join(f"{quoted(f'{tick:,.6g}')} {tick}" for tick in ticks(low, high))
-        commands += [f"set logscale {letter}", f"set {letter}tics ({marks})"]
-    return commands
+    marks = ", ".join(f"{quoted(f'{tick:,.10g}')} {tick}" for tick in ticks(low, high, log))
+    return [f"set {letter}range [{low}:{high}]", f"set grid {letter} lt 1 lc rgb 'gray'",
+            f"set {letter}tics ({marks})"] + [f"set logscale {letter}"] * bool(log)
 
 
 def extent(values, log, base=None):
@@ -136,12 +135,12 @@ def lines(plot, colours):
     commands += axis("y", "y" in log, *extent([b for point in points for b in bounds(point)],
                                               "y" in log))
     commands += [f"set xlabel {quoted(plot['x'])}", f"set ylabel {quoted(plot['y'])}",
-                 "set errorbars 0.5"]
+                 "set errorbars 0.5",
+                 "set pointintervalbox 0"]
     drawn = []
     for index, name in enumerate(series):
-        colour = f"lc rgb '#{colours[name]:06x}'"
-        drawn.append(f"$s{index} using 1:2 with linespoints lw 2 pt 7 ps 0.5 {colour} "
-                     f"title {quoted(name)}")
+        look = f"pt 7 ps 0.5 lc rgb '#{colours[name]:06x}'"
+        drawn.append(f"$s{index} using 1:2 with linespoints lw 2 {look} title {quoted(name)}")
         if any(len(point) > 2 for point in series[name]):
-            drawn.append(f"$s{index} using 1:2:3:4 with yerrorbars pt 0 ps 0 {colour} notitle")
+            drawn.append(f"$s{index} using 1:2:3:4 with yerrorbars {look} notitle")
     return 320, commands + ["plot " + ", ".join(drawn)]

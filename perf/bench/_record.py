@@ -71,7 +71,8 @@ class Finding:
         word = "met" if self.missed() <= 1 else "missed"
         if part >= 2:
             return f"{word}, {part:.1f} times it"
-        return f"{word}, {100 * abs(part - 1):.1f} % {'above' if part > 1 else 'below'}"
+        off = f"{100 * abs(part - 1):.1f} %"
+        return f"{word}, {off} {'above' if part > 1 else 'below'}" if off != "0.0 %" else word
 
 
 def percent(factor):
