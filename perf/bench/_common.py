@@ -1,8 +1,7 @@
 """What the bench scripts share: servers, the load generator, programs that print figures, the
-machine, tables and raw results."""
+machine, tables. What they find goes into a record (_record.py)."""
 
 import argparse
-import datetime
 import json
 import os
 import pathlib
@@ -25,19 +24,49 @@ def fail(what, why, now):
     sys.exit(f"{pathlib.Path(sys.argv[0]).name}: {what}\n  why: {why}\n  now: {now}")
 
 
-def parser(description):
-    """An ArgumentParser with the options that all scripts have."""
+def number(text):
+    """At least 1."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1")
+    return int(text)
+
+
+def seconds(text):
+    try:
+        if 0 < float(text) < 3600:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds, above 0 and below 3600")
+
+
+def words(text):
+    return text.split(",")
+
+
+def numbers(text):
+    return [number(word) for word in words(text)]
+
+
+def parser(description, *, rounds=5, length=None):
+    """An ArgumentParser with the options that all scripts have. length: seconds that a run takes
+    by default."""
     result = argparse.ArgumentParser(description=description)
     result.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release",
                         help="folder of the build to measure (build/release)")
+    if rounds:
+        result.add_argument("--rounds", type=number, default=rounds, help=f"({rounds})")
+    if length:
+        result.add_argument("--seconds", type=seconds, default=length,
+                            help=f"measured in each run ({length:g})")
     return result
 
 
-def load_parser(description):
+def load_parser(description, **defaults):
     """The same with the options of all scripts that use the load generator."""
-    result = parser(description)
-    result.add_argument("--size", type=int, default=64, help="bytes of a message (64)")
-    result.add_argument("--pipeline", type=int, default=1, help="messages under way on each (1)")
+    result = parser(description, **defaults)
+    result.add_argument("--size", type=number, default=64, help="bytes of a message (64)")
+    result.add_argument("--pipeline", type=number, default=1, help="messages under way on each (1)")
     return result
 
 
@@ -47,14 +76,6 @@ def program(build, path):
     if not found.is_file():
         fail(f"there is no {found}", "it has not been built", "./dev build release")
     return found
-
-
-def words(text):
-    return text.split(",")
-
-
-def numbers(text):
-    return [int(word) for word in words(text)]
 
 
 def peers(programs):
@@ -71,14 +92,13 @@ def peers(programs):
 
 
 class Disturbance:
-    """Notices when others used the CPUs: figures() measures, report() tells."""
+    """Notices when others used the CPUs: watch() measures, report() tells."""
 
     runs = disturbed = 0
 
     @staticmethod
     def _busy_by_others():
-        with open("/proc/stat", encoding="utf-8") as stat:
-            user, nice, system = map(int, stat.readline().split()[1:4])
+        user, nice, system = map(int, read("/proc/stat").split()[1:4])
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         ticks = os.sysconf("SC_CLK_TCK")
         return (user + nice + system) / ticks - children.ru_utime - children.ru_stime
@@ -93,10 +113,10 @@ class Disturbance:
         return result
 
     @classmethod
-    def report(cls):
+    def report(cls, record):
         if cls.disturbed:
-            print(f"\n{cls.disturbed} of {cls.runs} runs were disturbed: other processes used more "
-                  "than 10 % of a CPU meanwhile")
+            record.warn(f"{cls.disturbed} of {cls.runs} runs were disturbed: other processes used "
+                        "more than 10 % of a CPU meanwhile")
 
 
 def figures(command, cores):
@@ -118,6 +138,23 @@ def core_counts(wanted):
     if missing := [cores for cores in wanted if cores > there]:
         print(f"skipped: {missing} cores, since only {there} are here", file=sys.stderr)
     return [cores for cores in wanted if cores <= there]
+
+
+def on_cores(cores):
+    return f"{cores} core{'s' if cores > 1 else ''}"
+
+
+def rounds(count, what):
+    """Counts them, and says on stderr where the script is."""
+    for number in range(1, count + 1):
+        name = pathlib.Path(sys.argv[0]).name
+        print(": ".join(filter(None, [name, what, f"round {number} of {count}"])), file=sys.stderr)
+        yield number
+
+
+def two_cpus(why):
+    if len(os.sched_getaffinity(0)) < 2:
+        fail("there is one CPU only", why, "measure on a machine with two or more")
 
 
 def median(values, digits):
@@ -213,26 +250,54 @@ def load(build, server, *, quiet=False, **options):
     return json.loads(done.stdout)
 
 
+def read(path):
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def output(command):
+    """Of a program that tells about itself; nothing if it is not there or fails."""
+    try:
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                              check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def revision():
+    """That of the sources, and whether they differ from it."""
+    commit = output(["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"])
+    changed = output(["git", "-C", ROOT, "status", "--porcelain"])
+    return (commit or "unknown") + (" with changes" if changed else "")
+
+
+def mitigations():
+    """Of what the processor is vulnerable to, {name: what the kernel does}."""
+    files = sorted(pathlib.Path("/sys/devices/system/cpu/vulnerabilities").glob("*"))
+    texts = {file.name: read(file) for file in files}
+    return {name: text for name, text in texts.items() if text and text != "Not affected"}
+
+
 def machine(build):
     """What a figure must be read with: processor, kernel, compiler."""
-    with open("/proc/cpuinfo", encoding="utf-8") as info:
-        model = re.search(r"model name\s*: (.*)", info.read())
-    cache = build / "CMakeCache.txt"
-    text = cache.read_text(encoding="utf-8") if cache.is_file() else ""
+    model = re.search(r"model name\s*: (.*)", read("/proc/cpuinfo"))
+    cache = read(build / "CMakeCache.txt")
 
     def cached(name):
-        match = re.search(rf"^{name}:\w+=(.+)$", text, re.MULTILINE)
-        return match[1] if match else None
+        match = re.search(rf"^{name}:\w+=(.+)$", cache, re.MULTILINE)
+        return match[1] if match else ""
 
-    compiler = "unknown"
-    if path := cached("CMAKE_CXX_COMPILER"):
-        version = subprocess.run([path, "--version"], stdout=subprocess.PIPE, text=True, check=False)
-        compiler = (version.stdout.splitlines() or [path])[0]
-    with open("/proc/sys/net/ipv4/tcp_congestion_control", encoding="utf-8") as control:
-        congestion = control.read().strip()
+    build_type = cached("CMAKE_BUILD_TYPE")
+    version = output([cached("CMAKE_CXX_COMPILER"), "--version"]).splitlines()
+    flags = [cached("CMAKE_CXX_FLAGS"), cached(f"CMAKE_CXX_FLAGS_{build_type.upper()}")]
     return {"processor": model[1] if model else platform.processor(), "cpus": os.cpu_count(),
-            "kernel": platform.release(), "congestion_control": congestion, "compiler": compiler,
-            "build_type": cached("CMAKE_BUILD_TYPE") or "unknown"}
+            "kernel": platform.release(),
+            "congestion_control": read("/proc/sys/net/ipv4/tcp_congestion_control"),
+            "compiler": version[0] if version else "unknown",
+            "flags": " ".join(filter(None, flags)), "build_type": build_type or "unknown",
+            "mitigations": mitigations()}
 
 
 def print_machine(m):
@@ -247,12 +312,3 @@ def print_table(head, rows):
     for row in cells:
         first, *others = zip(row, widths)
         print("  ".join([first[0].ljust(first[1])] + [cell.rjust(w) for cell, w in others]).rstrip())
-
-
-def save(name, results):
-    """Keeps raw results as perf/out/NAME-TIME.json; the folder keeps itself out of git."""
-    OUT.mkdir(exist_ok=True)
-    (OUT / ".gitignore").write_text("*\n", encoding="utf-8")
-    path = OUT / f"{name}-{datetime.datetime.now():%Y%m%d-%H%M%S}.json"
-    path.write_text(json.dumps(results, indent=1), encoding="utf-8")
-    print(f"\nraw results: {path.relative_to(ROOT)}")
