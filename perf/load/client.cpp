@@ -11,15 +11,11 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <random>
 #include <string>
 
 namespace load {
 namespace {
 
-constexpr std::size_t chunk_bytes = 65536;  // of one send or receive
-constexpr std::size_t pattern_period =
-    4093;  // prime, so no usual size of a lost piece is a multiple of it
 constexpr int most_events = 512;
 constexpr int look_at_phase_ms = 20;  // at least this often, when nothing arrives
 
@@ -43,7 +39,11 @@ bool bind_source(int fd, unsigned n) {
 
 client::client(const options& o, unsigned number, const std::atomic<phase>& now,
                client_result& result)
-    : options_(o), number_(number), shared_phase_(now), result_(result) {
+    : options_(o),
+      number_(number),
+      shared_phase_(now),
+      result_(result),
+      protocol_(make_protocol(o)) {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_ < 0)
     die(std::string("epoll_create1: ") + std::strerror(errno),
@@ -53,10 +53,6 @@ client::client(const options& o, unsigned number, const std::atomic<phase>& now,
   begins_ns_.resize(connections_.size() * o.pipeline);
   most_waiting_ = std::max(1u, o.connecting / o.processes);
   buffer_.resize(chunk_bytes);
-  pattern_.resize(pattern_period + chunk_bytes);
-  std::minstd_rand random;  // the same bytes in each run
-  for (std::size_t i = 0; i < pattern_.size(); ++i)
-    pattern_[i] = i < pattern_period ? static_cast<char>(random()) : pattern_[i - pattern_period];
 }
 
 void client::run() {
@@ -87,7 +83,7 @@ void client::open_one() {
   connection& c = connections_[opened_++];
   const unsigned index = global_index(c);
   c.active = std::uint64_t{index} * options_.active_percent % 100 < options_.active_percent;
-  c.pattern_at = index * 61 % pattern_period;
+  c.bytes.number = index;
   ++waiting_;
   begin_message(c, clock_ns());
 
@@ -134,22 +130,19 @@ bool client::receive(connection& c, bool ending) {
     if (n < 0) return fail_by_errno(c, "recv"), false;
     if (n == 0) return fail(c, failure::early_end, "the server closed it"), false;
     const auto bytes = static_cast<std::size_t>(n);
-    if (bytes > c.sent - c.received)
-      return fail(c, failure::mismatch, "more bytes came back than were sent"), false;
-    if (std::memcmp(buffer_.data(), expected(c, c.received), bytes) != 0)
-      return fail(c, failure::mismatch, "other bytes came back than were sent"), false;
-    c.received += bytes;
-    finish_messages(c);
+    const auto answers = protocol_->incoming(c.bytes, {buffer_.data(), bytes});
+    if (!answers) return fail(c, failure::mismatch, answers.error().c_str()), false;
+    if (*answers > c.started - c.finished)
+      return fail(c, failure::mismatch, "more answers came than requests were sent"), false;
+    if (*answers > 0) finish_messages(c, *answers);
     if (bytes < chunk_bytes && !ending) return true;  // the socket is empty
   }
 }
 
-void client::finish_messages(connection& c) {
-  const std::uint64_t size = options_.size_bytes;
-  if (c.received < (c.finished + 1) * size) return;
+void client::finish_messages(connection& c, std::uint64_t answers) {
   const auto now = clock_ns();
   const bool sending = c.active && (phase_ == phase::warm_up || phase_ == phase::measure);
-  do {
+  for (; answers > 0; --answers) {
     const auto took_ns = now - begin_ns(c, c.finished);
     ++c.finished;
     --under_way_;
@@ -162,17 +155,18 @@ void client::finish_messages(connection& c) {
       result_.latency.record(took_ns);
     }
     if (sending) begin_message(c, now);
-  } while (c.received >= (c.finished + 1) * size);
+  }
 }
 
 /// Returns false if the connection failed.
 bool client::send(connection& c) {
-  const std::uint64_t due = c.started * options_.size_bytes;
-  while (c.sent < due) {
-    const std::size_t bytes = std::min<std::uint64_t>(due - c.sent, chunk_bytes);
-    const ssize_t n = ::send(c.fd, expected(c, c.sent), bytes, MSG_NOSIGNAL);
+  const std::uint64_t due_bytes = c.started * protocol_->request_bytes();
+  std::uint64_t& sent = c.bytes.sent_bytes;
+  while (sent < due_bytes) {
+    const std::size_t bytes = std::min<std::uint64_t>(due_bytes - sent, chunk_bytes);
+    const ssize_t n = ::send(c.fd, protocol_->outgoing(c.bytes, sent, bytes), bytes, MSG_NOSIGNAL);
     if (n >= 0) {
-      c.sent += static_cast<std::uint64_t>(n);
+      sent += static_cast<std::uint64_t>(n);
     } else if (errno == EAGAIN) {
       return true;
     } else if (errno != EINTR) {
@@ -220,10 +214,6 @@ void client::fail_by_errno(connection& c, const char* call) {
   const std::string what =
       std::string(call) + ": " + strerrorname_np(error) + " (" + std::strerror(error) + ")";
   fail(c, kind, what.c_str());
-}
-
-const char* client::expected(const connection& c, std::uint64_t offset) const noexcept {
-  return pattern_.data() + (c.pattern_at + offset) % pattern_period;
 }
 
 std::uint64_t& client::begin_ns(const connection& c, std::uint64_t n) noexcept {

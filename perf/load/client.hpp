@@ -3,15 +3,15 @@
 // parent's phase says so, and checks what comes back.
 //
 // Method: epoll, edge-triggered, both directions registered once; one clock reading per receive.
-// The byte at offset i of a stream is a function of i and of the connection, so that bytes that
-// are lost, doubled, reordered or sent to another connection are seen.
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "options.hpp"
+#include "protocol.hpp"
 #include "shared.hpp"
 
 namespace load {
@@ -27,12 +27,10 @@ class client {
  private:
   struct connection {
     int fd = -1;
-    bool active = false;           // takes part in warm_up and measure
-    std::uint32_t pattern_at = 0;  // where its stream starts in the pattern
-    std::uint64_t started = 0;     // messages
+    bool active = false;        // takes part in warm_up and measure
+    std::uint64_t started = 0;  // messages
     std::uint64_t finished = 0;
-    std::uint64_t sent = 0;  // bytes
-    std::uint64_t received = 0;
+    stream bytes;
   };
 
   void open_more();
@@ -40,14 +38,13 @@ class client {
   void start_sending();
   void serve(connection& c, std::uint32_t events);
   bool receive(connection& c, bool ending);
-  void finish_messages(connection& c);
+  void finish_messages(connection& c, std::uint64_t answers);
   bool send(connection& c);
   void begin_message(connection& c, std::uint64_t now_ns);
   void fail_late_ones();
   void fail(connection& c, failure kind, const char* what);
   void fail_by_errno(connection& c, const char* call);
 
-  [[nodiscard]] const char* expected(const connection& c, std::uint64_t offset) const noexcept;
   /// When message `n` of the connection was begun; valid while it is under way.
   [[nodiscard]] std::uint64_t& begin_ns(const connection& c, std::uint64_t n) noexcept;
   [[nodiscard]] unsigned global_index(const connection& c) const noexcept;
@@ -56,6 +53,7 @@ class client {
   const unsigned number_;
   const std::atomic<phase>& shared_phase_;
   client_result& result_;
+  const std::unique_ptr<protocol> protocol_;
 
   phase phase_ = phase::connect;
   int epoll_ = -1;
@@ -65,7 +63,6 @@ class client {
   std::uint64_t under_way_ = 0;  // messages of all connections
   std::vector<connection> connections_;
   std::vector<std::uint64_t> begins_ns_;  // options.pipeline for each connection
-  std::vector<char> pattern_;
   std::vector<char> buffer_;
 };
 

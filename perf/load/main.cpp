@@ -3,7 +3,8 @@
 //
 //   options        what is asked for
 //   shared         the memory between this process and its clients
-//   client         one process that connects, sends and checks
+//   client         one process that connects, sends and receives
+//   protocol       what requests look like and when answers are right: echo
 //   process_stats  CPU time and memory of a process
 //   report         text and JSON
 //
