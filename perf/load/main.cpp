@@ -4,6 +4,7 @@
 //   options        what is asked for
 //   shared         the memory between this process and its clients
 //   client         one process that connects, sends and receives
+//   schedule       when requests are due in an open loop
 //   protocol       what requests look like and when answers are right: echo
 //   process_stats  CPU time and memory of a process
 //   report         text and JSON
@@ -224,6 +225,9 @@ class parent {
     report_.requests_total = sum(&client_result::requests);
     for (unsigned i = 0; i < options_.processes; ++i) {
       const client_result& result = shared_.results[i];
+      report_.due += result.due;
+      report_.unanswered += result.due - result.answered;
+      report_.late += result.late;
       report_.latency.add(result.latency);
       report_.connect.add(result.connect);
       for (std::size_t k = 0; k < failure_kinds; ++k) report_.failures[k] += result.failures[k];

@@ -6,11 +6,13 @@
 #include <sys/resource.h>
 
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <set>
 #include <string_view>
 
 #include "shared.hpp"
@@ -23,9 +25,11 @@ constexpr unsigned reserved_descriptors = 16;
 
 constexpr const char* help =
     R"(usage: load --port N [options]
-Measures a TCP echo server in a closed loop: each connection sends a message when an earlier one
-has come back, and checks every byte. Only a server that answers is loaded: latencies under a
-fixed rate of arrivals would be longer.
+Measures a TCP echo server and checks every byte.
+Without --rate in a closed loop: each connection sends a message when an earlier one has come back.
+Only a server that answers is loaded, so latencies look better than users would see them.
+With --rate in an open loop: messages are due at given times, whether or not the server answers,
+and latency counts from then on. What is due on a connection with a full pipeline waits there.
 
   --host ADDRESS      where the server listens (127.0.0.1)
   --port N            and its port
@@ -37,10 +41,14 @@ fixed rate of arrivals would be longer.
                       server's queue of connections to accept does not overflow (128)
   --size BYTES        of a message (64)
   --pipeline D        messages under way on each connection (1)
-  --active PERCENT    share of the connections that send; the others idle after one echo (100)
+  --active PERCENT    share of the connections that send; the others idle after one echo; may be
+                      a fraction such as 0.1 (100)
+  --rate R            messages per second on all connections together, which take turns
+  --arrivals KIND     poisson, as from many independent users, or constant distances (poisson)
   --warmup S          seconds before the measurement (0.5)
   --seconds S         of measurement (3)
-  --timeout S         for a single message, and for a connection and its first echo (10)
+  --timeout S         for an answer, for a connection and its first echo, and for all that is
+                      unanswered at the end of the measurement (10)
   --cpu LIST          pin the processes to these CPUs in turn, as in 1 or 0,2-3
   --server-pid PID    also measure this process: CPU time and memory
   --json              one JSON object on stdout instead of text; report.cpp documents it
@@ -59,6 +67,12 @@ T number(const char* option, std::string_view text, T least, T most) {
         "see --help");
   }
   return value;
+}
+
+arrivals arrivals_kind(std::string_view text) {
+  if (text == "poisson") return arrivals::poisson;
+  if (text == "constant") return arrivals::constant;
+  die("--arrivals '" + std::string(text) + "' is not known", "use poisson or constant");
 }
 
 std::vector<int> cpu_list(const char* option, std::string_view text) {
@@ -106,6 +120,13 @@ void settle_addresses(options& o) {
   }
 }
 
+void check_combinations(const options& o, const std::set<std::string_view>& given) {
+  if (given.contains("arrivals") && !o.rate)
+    die("--arrivals in a closed loop, where answers decide when messages are due",
+        "add --rate for an open loop");
+  if (o.rate && o.active_percent == 0) die("--rate, but no connection is active", "raise --active");
+}
+
 void settle_descriptors(const options& o) {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
@@ -129,12 +150,25 @@ void die(const std::string& what, const std::string& now) {
   std::exit(1);
 }
 
+bool is_active(const options& o, unsigned number) noexcept {
+  constexpr std::uint64_t all = 1'000'000;
+  const auto some = static_cast<std::uint64_t>(std::llround(o.active_percent * all / 100));
+  return number * some % all < some;
+}
+
+unsigned active_connections(const options& o) noexcept {
+  unsigned active = 0;
+  for (unsigned i = 0; i < o.connections; ++i) active += is_active(o, i);
+  return active;
+}
+
 options parse_options(int argc, char** argv) {
   static const option known[] = {{"host", 1, nullptr, 'h'},      {"port", 1, nullptr, 'p'},
                                  {"addresses", 1, nullptr, 'a'}, {"connections", 1, nullptr, 'c'},
                                  {"processes", 1, nullptr, 'P'}, {"connecting", 1, nullptr, 'C'},
                                  {"size", 1, nullptr, 's'},      {"pipeline", 1, nullptr, 'd'},
-                                 {"active", 1, nullptr, 'A'},    {"warmup", 1, nullptr, 'w'},
+                                 {"active", 1, nullptr, 'A'},    {"rate", 1, nullptr, 'r'},
+                                 {"arrivals", 1, nullptr, 'k'},  {"warmup", 1, nullptr, 'w'},
                                  {"seconds", 1, nullptr, 'S'},   {"timeout", 1, nullptr, 't'},
                                  {"cpu", 1, nullptr, 'u'},       {"server-pid", 1, nullptr, 'v'},
                                  {"json", 0, nullptr, 'j'},      {"help", 0, nullptr, 'H'},
@@ -143,8 +177,10 @@ options parse_options(int argc, char** argv) {
   constexpr double hour = 3600;
   options o;
   int at = 0;
+  std::set<std::string_view> given;
   for (int c; (c = getopt_long(argc, argv, "", known, &at)) != -1;) {
     const char* name = known[at].name;
+    given.insert(name);
     switch (c) {
       case 'h': o.host = optarg; break;
       case 'p': o.port = number<std::uint16_t>(name, optarg, 1, 65535); break;
@@ -154,7 +190,9 @@ options parse_options(int argc, char** argv) {
       case 'C': o.connecting = number(name, optarg, 1u, many); break;
       case 's': o.size_bytes = number<std::uint64_t>(name, optarg, 1, 1u << 30); break;
       case 'd': o.pipeline = number(name, optarg, 1u, 4096u); break;
-      case 'A': o.active_percent = number(name, optarg, 0u, 100u); break;
+      case 'A': o.active_percent = number(name, optarg, 0.0, 100.0); break;
+      case 'r': o.rate = number(name, optarg, 0.001, 1e8); break;
+      case 'k': o.arrivals_kind = arrivals_kind(optarg); break;
       case 'w': o.warm_up = seconds(number(name, optarg, 0.0, hour)); break;
       case 'S': o.measured = seconds(number(name, optarg, 0.01, hour)); break;
       case 't': o.timeout = seconds(number(name, optarg, 0.01, hour)); break;
@@ -167,6 +205,7 @@ options parse_options(int argc, char** argv) {
   }
   if (optind < argc) die("'" + std::string(argv[optind]) + "' is not an option", "see --help");
   if (o.port == 0) die("no port to connect to", "give the server's port by --port");
+  check_combinations(o, given);
   o.processes = std::min(o.processes, o.connections);
   settle_addresses(o);
   settle_descriptors(o);

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "schedule.hpp"
+
 namespace load {
 
 using seconds = std::chrono::duration<double>;
@@ -24,7 +26,9 @@ struct options {
   unsigned connecting = 128;  // most connections at once that wait for their first echo
   std::uint64_t size_bytes = 64;
   unsigned pipeline = 1;
-  unsigned active_percent = 100;
+  double active_percent = 100;
+  std::optional<double> rate;  // requests per second in an open loop; without it, a closed loop
+  arrivals arrivals_kind = arrivals::poisson;
   seconds warm_up{0.5};
   seconds measured{3};
   seconds timeout{10};
@@ -35,6 +39,10 @@ struct options {
 
 /// Errors: what cannot be met ends the process by die(). --help ends it with status 0.
 [[nodiscard]] options parse_options(int argc, char** argv);
+
+/// The active connections are spread evenly over the numbers of all. `number`: 0 and up.
+[[nodiscard]] bool is_active(const options& o, unsigned number) noexcept;
+[[nodiscard]] unsigned active_connections(const options& o) noexcept;
 
 /// Writes what happened and what can be done about it to stderr; ends the process with status 1.
 [[noreturn]] void die(const std::string& what, const std::string& now);

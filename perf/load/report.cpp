@@ -1,11 +1,21 @@
 // The JSON object, one line. Times of messages are in µs.
 //
 //   connections, processes, addresses, size, pipeline, active_percent   as asked for
+//   rate                requests per second asked for in an open loop; null in a closed one
+//   arrivals            "poisson", "constant"; null in a closed loop
 //   seconds             length of the measured window
 //   requests            echoes in the window; requests_per_second
 //   requests_total      echoes from first to last: the first one of each connection, warm-up and
 //                       drain included. To be compared with the server's own counts.
-//   latency_us          {p50, p99, p999, max} of messages that came back in the window
+//   due                 requests that were due in the window; in a closed loop one is due when an
+//                       earlier one has come back
+//   unanswered          those of them that were not answered until the end, which is when all are,
+//                       or --timeout after the window; also those of connections that were lost
+//   late_sends          only with --rate: share of them, 0 to 1, for which the load generator itself
+//                       was more than 1 ms late. If it is not small, it was the generator that
+//                       limited the rate and lengthened the latencies.
+//   latency_us          {p50, p99, p999, max} of those that were answered, from when they were due:
+//                       with --rate, waiting for a connection with a full pipeline counts
 //   connect_seconds     until all connections had their first echo
 //   connect_us          {p50, p99, p999, max} from connect() to the first echo
 //   errors              {refused, reset, timeout, short, mismatch, other}: connections lost
@@ -33,6 +43,12 @@ std::string json(std::optional<double> value, int digits) {
   if (!value) return "null";
   std::array<char, 64> text{};
   std::snprintf(text.data(), text.size(), "%.*f", digits, *value);
+  return text.data();
+}
+
+std::string json(double value) {  // as short as it was written on the command line
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%.10g", value);
   return text.data();
 }
 
@@ -69,6 +85,19 @@ std::string server_json(const options& o, const report& r) {
          ",\"rss_bytes_per_connection\":" + json(bytes_per_connection(o, s), 1) + "}";
 }
 
+const char* name_of(arrivals kind) { return kind == arrivals::poisson ? "poisson" : "constant"; }
+
+double late_sends(const report& r) {
+  return r.due == 0 ? 0 : static_cast<double>(r.late) / static_cast<double>(r.due);
+}
+
+/// What was asked for and what became of it, in an open loop.
+std::string open_loop_json(const options& o, const report& r) {
+  if (!o.rate) return R"("rate":null,"arrivals":null,)";
+  return "\"rate\":" + json(*o.rate) + ",\"arrivals\":\"" + name_of(o.arrivals_kind) +
+         "\",\"late_sends\":" + json(late_sends(r), 4) + ",";
+}
+
 void print_latency(const char* name, const histogram& h) {
   std::printf("  %-12s p50 %.1f µs, p99 %.1f µs, p99.9 %.1f µs, max %.1f µs\n", name,
               us(h.quantile_ns(0.5)), us(h.quantile_ns(0.99)), us(h.quantile_ns(0.999)),
@@ -96,13 +125,15 @@ void print_json(const options& o, const report& r) {
         (i ? ",\"" : "\"") + std::string(failure_names[i]) + "\":" + std::to_string(r.failures[i]);
   std::printf(
       "{\"connections\":%u,\"processes\":%u,\"addresses\":%u,\"size\":%llu,\"pipeline\":%u,"
-      "\"active_percent\":%u,\"seconds\":%.4f,\"requests\":%llu,\"requests_per_second\":%.1f,"
-      "\"requests_total\":%llu,\"latency_us\":%s,\"connect_seconds\":%.4f,\"connect_us\":%s,"
+      "\"active_percent\":%s,%s\"seconds\":%.4f,\"requests\":%llu,\"requests_per_second\":%.1f,"
+      "\"requests_total\":%llu,\"due\":%llu,\"unanswered\":%llu,\"latency_us\":%s,\"connect_"
+      "seconds\":%.4f,\"connect_us\":%s,"
       "\"errors\":{%s},\"load_cpu\":%.4f",
       o.connections, o.processes, o.addresses, static_cast<unsigned long long>(o.size_bytes),
-      o.pipeline, o.active_percent, r.window_s, static_cast<unsigned long long>(r.requests),
-      static_cast<double>(r.requests) / r.window_s,
-      static_cast<unsigned long long>(r.requests_total), json(r.latency).c_str(), r.connect_s,
+      o.pipeline, json(o.active_percent).c_str(), open_loop_json(o, r).c_str(), r.window_s,
+      static_cast<unsigned long long>(r.requests), static_cast<double>(r.requests) / r.window_s,
+      static_cast<unsigned long long>(r.requests_total), static_cast<unsigned long long>(r.due),
+      static_cast<unsigned long long>(r.unanswered), json(r.latency).c_str(), r.connect_s,
       json(r.connect).c_str(), errors.c_str(), cpus(r.own_cpu_ns, r));
   if (o.server) std::printf(",\"server\":%s", server_json(o, r).c_str());
   std::puts("}");
@@ -110,12 +141,19 @@ void print_json(const options& o, const report& r) {
 
 void print_text(const options& o, const report& r) {
   const auto failed = std::accumulate(r.failures.begin(), r.failures.end(), std::uint64_t{0});
-  std::printf("%u connections, %llu bytes, %u under way on each, %u %% active, %.1f s\n",
+  std::printf("%u connections, %llu bytes, %u under way on each, %s %% active, %.1f s\n",
               o.connections, static_cast<unsigned long long>(o.size_bytes), o.pipeline,
-              o.active_percent, r.window_s);
+              json(o.active_percent).c_str(), r.window_s);
   std::printf("  %-12s %.0f per second\n", "requests",
               static_cast<double>(r.requests) / r.window_s);
+  if (o.rate)
+    std::printf("  %-12s %s per second asked for, %s; %.2f %% sent late\n", "open loop",
+                json(*o.rate).c_str(), name_of(o.arrivals_kind), late_sends(r) * 100);
   print_latency("latency", r.latency);
+  if (r.unanswered > 0)
+    std::printf("  %-12s %llu of %llu requests\n", "unanswered",
+                static_cast<unsigned long long>(r.unanswered),
+                static_cast<unsigned long long>(r.due));
   std::printf("  %-12s all within %.2f s\n", "connected", r.connect_s);
   print_latency("connect", r.connect);
   std::printf("  %-12s %.2f CPUs by %u process(es)\n", "load", cpus(r.own_cpu_ns, r), o.processes);

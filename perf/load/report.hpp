@@ -24,6 +24,9 @@ struct report {
   double window_s = 0;               // measured
   std::uint64_t requests = 0;        // echoes in the window
   std::uint64_t requests_total = 0;  // echoes from the first connection to the last close
+  std::uint64_t due = 0;             // requests due in the window
+  std::uint64_t unanswered = 0;      // of these
+  std::uint64_t late = 0;            // of these
   std::uint64_t own_cpu_ns = 0;      // of all clients, in the window
   std::array<std::uint64_t, failure_kinds> failures{};
   std::string first_failure;  // in words

@@ -14,17 +14,21 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
 #include <ostream>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "test_server.hpp"
 
 namespace {
 
@@ -149,6 +153,14 @@ std::optional<double> number(std::string_view json, std::string_view name) {
   const auto at = json.find(key);
   if (at == json.npos) return {};
   return std::strtod(json.data() + at + key.size(), nullptr);
+}
+
+/// The same within the object with this name.
+std::optional<double> number_in(std::string_view json, std::string_view object,
+                                std::string_view name) {
+  const auto at = json.find("\"" + std::string(object) + "\":");
+  if (at == json.npos) return {};
+  return number(json.substr(at, json.find('}', at) - at), name);
 }
 
 sockaddr_in loopback(std::uint16_t port) {
@@ -330,7 +342,7 @@ TEST(load, says_that_a_server_is_silent) {
   const outcome load =
       run_load({"--port", std::to_string(port), "--connections", "3", "--timeout", "0.05"});
   EXPECT_EQ(load.status, 1);
-  EXPECT_TRUE(contains(load.errors, "no echo in time")) << load.errors;
+  EXPECT_TRUE(contains(load.errors, "no answer in time")) << load.errors;
 }
 
 TEST(load, notices_a_byte_that_differs) {
@@ -355,6 +367,89 @@ TEST(load, names_the_limit_that_stands_in_the_way) {
   EXPECT_TRUE(contains(load.errors, "RLIMIT_NOFILE")) << load.errors;
   EXPECT_TRUE(contains(load.errors, "64 descriptors")) << load.errors;
   EXPECT_TRUE(contains(load.errors, "--processes 3")) << load.errors;
+}
+
+/// An echo of messages of 64 bytes; `before` is called before each answer.
+template <class Fn>
+auto echo_after(Fn before) {
+  return [before](test_server::peer& peer) mutable {
+    for (std::string message; peer.take(64, message);) {
+      before();
+      peer.answer(message);
+    }
+  };
+}
+
+TEST(open_loop, asks_for_its_rate_whatever_the_number_of_processes) {
+  test_server server(echo_after([] {}));
+  const outcome load =
+      run_load({"--port", server.port(), "--connections", "10", "--processes", "3", "--rate",
+                "1000", "--arrivals", "constant", "--warmup", "0.1", "--seconds", "0.5", "--json"});
+  ASSERT_EQ(load.status, 0) << load.errors;
+  EXPECT_EQ(number(load.output, "rate"), 1000);
+  EXPECT_TRUE(contains(load.output, R"("arrivals":"constant")")) << load.output;
+  EXPECT_GT(number(load.output, "due"), 250) << load.output;  // 500 in a window without delays
+  EXPECT_LT(number(load.output, "due"), 1000) << load.output;
+  EXPECT_EQ(number(load.output, "unanswered"), 0) << load.output;
+  EXPECT_TRUE(number(load.output, "late_sends")) << load.output;
+}
+
+// In a closed loop one request waits for the pause, and the others are not even sent. Here those
+// that would have been sent meanwhile count as well: 150 of 500, and the 5 worst nearly all of it.
+TEST(open_loop, counts_the_wait_of_all_that_are_due_while_the_server_pauses) {
+  constexpr std::chrono::milliseconds pause{300};
+  test_server server(echo_after([answers = 0, pause]() mutable {
+    if (++answers == 100) std::this_thread::sleep_for(pause);
+  }));
+  const outcome load =
+      run_load({"--port", server.port(), "--connections", "1", "--rate", "500", "--arrivals",
+                "constant", "--warmup", "0", "--seconds", "1", "--json"});
+  ASSERT_EQ(load.status, 0) << load.errors;
+  const double pause_us = std::chrono::microseconds(pause).count();
+  EXPECT_GT(number_in(load.output, "latency_us", "p99"), pause_us / 2) << load.output;
+  EXPECT_LT(number_in(load.output, "latency_us", "p99"), pause_us * 10) << load.output;
+  EXPECT_EQ(number(load.output, "unanswered"), 0) << load.output;
+}
+
+TEST(open_loop, tells_how_many_requests_a_silent_server_left_unanswered) {
+  test_server server([greeted = std::set<unsigned>()](test_server::peer& peer) mutable {
+    std::string message;
+    if (peer.take(64, message) && greeted.insert(peer.number).second) peer.answer(message);
+  });
+  const outcome load =
+      run_load({"--port", server.port(), "--connections", "2", "--rate", "500", "--warmup", "0",
+                "--seconds", "0.2", "--timeout", "0.3", "--json"});
+  EXPECT_EQ(load.status, 2) << load.errors;
+  EXPECT_GT(number(load.output, "due"), 0) << load.output;
+  EXPECT_EQ(number(load.output, "unanswered"), number(load.output, "due")) << load.output;
+  EXPECT_EQ(number(load.output, "timeout"), 2) << load.output;
+}
+
+TEST(open_loop, a_server_that_is_too_slow_leaves_requests_unanswered_but_is_not_silent) {
+  test_server server(
+      echo_after([] { std::this_thread::sleep_for(std::chrono::milliseconds(30)); }));
+  const outcome load =
+      run_load({"--port", server.port(), "--connections", "1", "--rate", "500", "--warmup", "0",
+                "--seconds", "0.3", "--timeout", "0.5", "--json"});
+  EXPECT_EQ(load.status, 0) << load.errors;
+  EXPECT_GT(number(load.output, "unanswered"), 0) << load.output;
+  EXPECT_LT(number(load.output, "unanswered"), number(load.output, "due")) << load.output;
+}
+
+TEST(load, names_options_that_do_not_fit_together) {
+  const std::vector<std::pair<std::vector<std::string>, const char*>> wrong{
+      {{"--arrivals", "constant"}, "--rate"},
+      {{"--rate", "10", "--arrivals", "sometimes"}, "poisson"},
+      {{"--rate", "10", "--active", "0"}, "--active"},
+  };
+  for (auto [arguments, advice] : wrong) {
+    arguments.insert(arguments.end(), {"--port", "1"});
+    const outcome load = run_load(arguments);
+    EXPECT_EQ(load.status, 1);
+    const auto now = load.errors.find("now: ");
+    ASSERT_NE(now, load.errors.npos) << load.errors;
+    EXPECT_TRUE(contains(load.errors.substr(now), advice)) << load.errors;
+  }
 }
 
 }  // namespace

@@ -1,0 +1,97 @@
+// Parts of the load generator that can be tried without a server.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "perf/load/schedule.hpp"
+#include "perf/load/time_queue.hpp"
+
+namespace {
+
+constexpr std::uint64_t second_ns = 1'000'000'000;
+
+/// The times that are due before the end.
+std::vector<std::uint64_t> due_until(load::schedule& s, std::uint64_t end_ns) {
+  std::vector<std::uint64_t> times;
+  for (; s.next_ns() < end_ns; s.advance()) times.push_back(s.next_ns());
+  return times;
+}
+
+TEST(schedule, is_never_due_before_its_start_nor_after_its_stop_nor_at_a_rate_of_0) {
+  load::schedule s{load::arrivals::constant, 100, 0, 1};
+  EXPECT_EQ(s.next_ns(), load::schedule::never);
+  s.start(5);
+  EXPECT_EQ(s.next_ns(), 5u);
+  s.stop();
+  EXPECT_EQ(s.next_ns(), load::schedule::never);
+  for (const auto kind : {load::arrivals::poisson, load::arrivals::constant}) {
+    load::schedule none{kind, 0, 0.5, 1};
+    none.start(5);
+    EXPECT_EQ(none.next_ns(), load::schedule::never);
+  }
+}
+
+TEST(schedule, keeps_constant_distances_and_does_not_drift) {
+  load::schedule s{load::arrivals::constant, 3, 0, 1};  // 1/3 s is no whole number of ns
+  s.start(0);
+  const auto times = due_until(s, 1000 * second_ns);
+  ASSERT_NEAR(static_cast<double>(times.size()), 3000, 1);
+  for (std::size_t i = 0; i < times.size(); ++i)
+    ASSERT_NEAR(static_cast<double>(times[i]), static_cast<double>(i) * 1e9 / 3, 2);
+}
+
+TEST(schedule, shares_of_several_processes_are_constant_together) {
+  std::vector<std::uint64_t> all;
+  for (unsigned i = 0; i < 4; ++i) {
+    load::schedule s{load::arrivals::constant, 250, i / 4.0, i};
+    s.start(0);
+    const auto times = due_until(s, second_ns);
+    EXPECT_EQ(times.size(), 250u);
+    all.insert(all.end(), times.begin(), times.end());
+  }
+  std::ranges::sort(all);
+  for (std::size_t i = 1; i < all.size(); ++i) EXPECT_EQ(all[i] - all[i - 1], 1'000'000u);
+}
+
+// The number of Poisson arrivals in a second has its mean as variance; constant ones have none.
+TEST(schedule, poisson_arrivals_have_the_rate_as_mean_and_as_variance) {
+  constexpr double rate = 400;
+  constexpr std::size_t seconds = 1000;
+  load::schedule s{load::arrivals::poisson, rate, 0, 7};
+  s.start(0);
+  std::vector<double> in_second(seconds);
+  for (auto time : due_until(s, seconds * second_ns)) ++in_second[time / second_ns];
+  double mean = 0;
+  double variance = 0;
+  for (double n : in_second) mean += n / seconds;
+  for (double n : in_second) variance += (n - mean) * (n - mean) / seconds;
+  EXPECT_NEAR(mean, rate, rate * 0.02);
+  EXPECT_NEAR(variance, rate, rate * 0.3);
+}
+
+TEST(schedule, processes_differ_and_runs_do_not) {
+  load::schedule one{load::arrivals::poisson, 10, 0, 1};
+  load::schedule again{load::arrivals::poisson, 10, 0, 1};
+  load::schedule other{load::arrivals::poisson, 10, 0, 2};
+  for (auto* s : {&one, &again, &other}) s->start(0);
+  EXPECT_EQ(one.next_ns(), again.next_ns());
+  EXPECT_NE(one.next_ns(), other.next_ns());
+}
+
+TEST(time_queue, is_first_in_first_out_however_pushes_and_pops_mix) {
+  load::time_queue queue;
+  std::uint64_t in = 0;
+  std::uint64_t out = 0;
+  for (unsigned turn = 0; turn < 200; ++turn) {
+    for (unsigned i = 0; i < turn * 7 % 13; ++i) queue.push(in++);
+    for (unsigned i = 0; i < turn * 5 % 11 && queue.size() > 0; ++i) ASSERT_EQ(queue.pop(), out++);
+    ASSERT_EQ(queue.size(), in - out);
+  }
+  while (queue.size() > 0) ASSERT_EQ(queue.pop(), out++);
+  EXPECT_EQ(in, out);
+}
+
+}  // namespace
