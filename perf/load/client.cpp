@@ -120,7 +120,7 @@ void client::open_more() {
 void client::open(connection& c) {
   c.greeting = true;
   c.waiting_since = clock_ns();
-  ++c.started;
+  c.bytes.greeting = c.started++;
   ++unanswered_;
 
   sockaddr_in to{};
@@ -246,11 +246,14 @@ void client::finish_greeting(connection& c, std::uint64_t now_ns) {
 }
 
 void client::finish_request(connection& c, std::uint64_t now_ns) {
-  --c.under_way;
+  const auto message = c.started - c.under_way--;
   const auto due_ns = c.due.pop();
   if (!in_window(due_ns)) return;
   ++result_.answered;
   result_.latency.record(now_ns - due_ns);
+  if (!options_.stall) return;
+  const bool stalled = options_.stall->us_of(c.bytes, message) > 0;
+  (stalled ? result_.stall_latency : result_.plain_latency).record(now_ns - due_ns);
 }
 
 void client::push(connection& c, std::uint64_t due_ns) {

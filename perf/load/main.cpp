@@ -5,6 +5,7 @@
 //   shared         the memory between this process and its clients
 //   client         one process that connects, sends and receives
 //   schedule       when requests are due in an open loop
+//   stalls         which messages make the server compute
 //   protocol       what requests look like and when answers are right: echo
 //   process_stats  CPU time and memory of a process
 //   report         text and JSON
@@ -229,6 +230,8 @@ class parent {
       report_.unanswered += result.due - result.answered;
       report_.late += result.late;
       report_.latency.add(result.latency);
+      report_.stall_latency.add(result.stall_latency);
+      report_.plain_latency.add(result.plain_latency);
       report_.connect.add(result.connect);
       for (std::size_t k = 0; k < failure_kinds; ++k) report_.failures[k] += result.failures[k];
       if (report_.first_failure.empty()) report_.first_failure = result.first_failure.data();

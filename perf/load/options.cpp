@@ -45,6 +45,10 @@ and latency counts from then on. What is due on a connection with a full pipelin
                       a fraction such as 0.1 (100)
   --rate R            messages per second on all connections together, which take turns
   --arrivals KIND     poisson, as from many independent users, or constant distances (poisson)
+  --stall PERCENT     share of the messages that ask the server to compute before it answers: the
+                      first four bytes of each are 0 or --stall-us, little-endian. Only for servers
+                      that understand it and read messages of --size, which is at least 8
+  --stall-us US       for how long (1000)
   --warmup S          seconds before the measurement (0.5)
   --seconds S         of measurement (3)
   --timeout S         for an answer, for a connection and its first echo, and for all that is
@@ -125,6 +129,10 @@ void check_combinations(const options& o, const std::set<std::string_view>& give
     die("--arrivals in a closed loop, where answers decide when messages are due",
         "add --rate for an open loop");
   if (o.rate && o.active_percent == 0) die("--rate, but no connection is active", "raise --active");
+  if (given.contains("stall-us") && !given.contains("stall"))
+    die("--stall-us without messages that stall", "add --stall with their share");
+  if (given.contains("stall") && o.size_bytes < 8)
+    die("--stall needs messages of at least 8 bytes", "raise --size");
 }
 
 void settle_descriptors(const options& o) {
@@ -168,7 +176,8 @@ options parse_options(int argc, char** argv) {
                                  {"processes", 1, nullptr, 'P'}, {"connecting", 1, nullptr, 'C'},
                                  {"size", 1, nullptr, 's'},      {"pipeline", 1, nullptr, 'd'},
                                  {"active", 1, nullptr, 'A'},    {"rate", 1, nullptr, 'r'},
-                                 {"arrivals", 1, nullptr, 'k'},  {"warmup", 1, nullptr, 'w'},
+                                 {"arrivals", 1, nullptr, 'k'},  {"stall", 1, nullptr, 'l'},
+                                 {"stall-us", 1, nullptr, 'L'},  {"warmup", 1, nullptr, 'w'},
                                  {"seconds", 1, nullptr, 'S'},   {"timeout", 1, nullptr, 't'},
                                  {"cpu", 1, nullptr, 'u'},       {"server-pid", 1, nullptr, 'v'},
                                  {"json", 0, nullptr, 'j'},      {"help", 0, nullptr, 'H'},
@@ -193,6 +202,8 @@ options parse_options(int argc, char** argv) {
       case 'A': o.active_percent = number(name, optarg, 0.0, 100.0); break;
       case 'r': o.rate = number(name, optarg, 0.001, 1e8); break;
       case 'k': o.arrivals_kind = arrivals_kind(optarg); break;
+      case 'l': o.stall_percent = number(name, optarg, 0.0, 100.0); break;
+      case 'L': o.stall_us = number(name, optarg, 1u, 60'000'000u); break;
       case 'w': o.warm_up = seconds(number(name, optarg, 0.0, hour)); break;
       case 'S': o.measured = seconds(number(name, optarg, 0.01, hour)); break;
       case 't': o.timeout = seconds(number(name, optarg, 0.01, hour)); break;
@@ -206,6 +217,7 @@ options parse_options(int argc, char** argv) {
   if (optind < argc) die("'" + std::string(argv[optind]) + "' is not an option", "see --help");
   if (o.port == 0) die("no port to connect to", "give the server's port by --port");
   check_combinations(o, given);
+  if (given.contains("stall")) o.stall.emplace(o.stall_percent, o.stall_us);
   o.processes = std::min(o.processes, o.connections);
   settle_addresses(o);
   settle_descriptors(o);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "schedule.hpp"
+#include "stalls.hpp"
 
 namespace load {
 
@@ -29,6 +30,9 @@ struct options {
   double active_percent = 100;
   std::optional<double> rate;  // requests per second in an open loop; without it, a closed loop
   arrivals arrivals_kind = arrivals::poisson;
+  std::optional<stalls> stall;
+  double stall_percent = 0;
+  std::uint32_t stall_us = 1000;
   seconds warm_up{0.5};
   seconds measured{3};
   seconds timeout{10};

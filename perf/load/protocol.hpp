@@ -19,6 +19,7 @@ constexpr std::size_t chunk_bytes = 65536;  // of one send or receive
 /// What went to and came from one connection.
 struct stream {
   unsigned number = 0;  // of the connection, among those of all processes
+  std::uint64_t greeting = 0;  // the number of the first message since it was opened
   std::uint64_t sent_bytes = 0;
   std::uint64_t received_bytes = 0;
 };

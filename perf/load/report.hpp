@@ -31,6 +31,8 @@ struct report {
   std::array<std::uint64_t, failure_kinds> failures{};
   std::string first_failure;  // in words
   histogram latency;
+  histogram stall_latency;
+  histogram plain_latency;
   histogram connect;
   server_report server;
 };

@@ -37,6 +37,8 @@ struct alignas(64) client_result {
   std::uint64_t answered = 0;             // of these, until the end
   std::uint64_t late = 0;                 // of these, sent late by the client's own fault
   histogram latency;                      // of those answered, from the time when they were due
+  histogram stall_latency;                // the same of those that asked the server to compute
+  histogram plain_latency;                // and of the others, only with options.stall
   histogram connect;                      // from connect() to the first echo
 };
 

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "perf/load/echo.hpp"
 #include "perf/load/schedule.hpp"
 #include "perf/load/time_queue.hpp"
 
@@ -79,6 +81,37 @@ TEST(schedule, processes_differ_and_runs_do_not) {
   for (auto* s : {&one, &again, &other}) s->start(0);
   EXPECT_EQ(one.next_ns(), again.next_ns());
   EXPECT_NE(one.next_ns(), other.next_ns());
+}
+
+// Whatever the pieces in which bytes are sent and come back.
+TEST(echo, writes_and_checks_stalls_in_pieces_of_any_length) {
+  constexpr std::size_t size = 11;
+  constexpr std::uint64_t messages = 200;
+  const load::stalls half{50, 0x04030201};
+  load::echo protocol{size, half};
+  load::stream s{.number = 3};
+  const std::string whole{protocol.outgoing(s, 0, messages * size), messages * size};
+  std::uint64_t stalled = 0;
+  for (std::uint64_t m = 0; m < messages; ++m) {
+    const bool asked = half.us_of(s, m) > 0;
+    stalled += asked;
+    EXPECT_EQ(whole.substr(m * size, 4), asked ? "\1\2\3\4" : std::string(4, '\0'));
+  }
+  EXPECT_NEAR(static_cast<double>(stalled), messages / 2.0, messages / 5.0);
+  EXPECT_EQ(half.us_of(s, 0), 0u);  // the greeting
+
+  for (std::size_t piece = 1; piece < 3 * size; ++piece) {
+    load::stream t{.number = 3, .sent_bytes = whole.size()};
+    std::uint64_t answers = 0;
+    for (std::size_t at = 0; at < whole.size(); at += piece) {
+      const std::string part = whole.substr(at, piece);
+      ASSERT_EQ(std::string(protocol.outgoing(t, at, part.size()), part.size()), part);
+      const auto complete = protocol.incoming(t, part);
+      ASSERT_TRUE(complete) << complete.error();
+      answers += *complete;
+    }
+    EXPECT_EQ(answers, messages);
+  }
 }
 
 TEST(time_queue, is_first_in_first_out_however_pushes_and_pops_mix) {

@@ -436,11 +436,49 @@ TEST(open_loop, a_server_that_is_too_slow_leaves_requests_unanswered_but_is_not_
   EXPECT_LT(number(load.output, "unanswered"), number(load.output, "due")) << load.output;
 }
 
+// The server decodes what it is asked for, and does so: it sees the share, the report the times.
+TEST(stall, asks_the_server_to_compute_for_a_share_of_the_messages_and_reports_both_kinds) {
+  constexpr std::size_t size = 20;
+  constexpr std::uint32_t stall_us = 20'000;
+  unsigned messages = 0;
+  unsigned stalls = 0;
+  unsigned others = 0;  // neither 0 nor what was asked for
+  test_server server([&](test_server::peer& peer) {
+    for (std::string message; peer.take(size, message);) {
+      std::uint32_t us = 0;
+      for (unsigned i = 4; i-- > 0;) us = us << 8 | static_cast<unsigned char>(message[i]);
+      ++messages;
+      if (us == stall_us) {
+        ++stalls;
+        std::this_thread::sleep_for(std::chrono::microseconds(us));
+      } else if (us != 0) {
+        ++others;
+      }
+      peer.answer(message);
+    }
+  });
+  const outcome load = run_load({"--port", server.port(), "--connections", "1", "--size", "20",
+                                 "--stall", "2.5", "--stall-us", std::to_string(stall_us),
+                                 "--warmup", "0", "--seconds", "1", "--json"});
+  server.stop();
+  ASSERT_EQ(load.status, 0) << load.errors;
+  EXPECT_EQ(others, 0u);
+  EXPECT_GT(stalls, messages / 100) << messages;
+  EXPECT_LT(stalls, messages / 20) << messages;
+  EXPECT_EQ(number(load.output, "stall_percent"), 2.5);
+  EXPECT_EQ(number(load.output, "stall_us"), stall_us);
+  const auto stalled_p50 = number_in(load.output, "stall_latency_us", "p50");
+  EXPECT_GE(stalled_p50, stall_us) << load.output;
+  EXPECT_LT(number_in(load.output, "plain_latency_us", "p50"), stalled_p50) << load.output;
+}
+
 TEST(load, names_options_that_do_not_fit_together) {
   const std::vector<std::pair<std::vector<std::string>, const char*>> wrong{
       {{"--arrivals", "constant"}, "--rate"},
       {{"--rate", "10", "--arrivals", "sometimes"}, "poisson"},
       {{"--rate", "10", "--active", "0"}, "--active"},
+      {{"--stall-us", "10"}, "--stall"},
+      {{"--stall", "10", "--size", "7"}, "--size"},
   };
   for (auto [arguments, advice] : wrong) {
     arguments.insert(arguments.end(), {"--port", "1"});
