@@ -46,6 +46,11 @@ schedule request_schedule(const options& o, unsigned number, std::size_t active)
   return {o.arrivals_kind, o.rate ? rate : 0, double(number) / o.processes, number};
 }
 
+schedule renewal_schedule(const options& o, unsigned number, std::size_t connections) {
+  const double rate = static_cast<double>(connections) * o.churn_percent / 100;
+  return {arrivals::constant, rate, (number + 0.5) / o.processes, number};
+}
+
 }  // namespace
 
 client::client(const options& o, unsigned number, const std::atomic<phase>& now,
@@ -54,7 +59,8 @@ client::client(const options& o, unsigned number, const std::atomic<phase>& now,
       shared_phase_(now),
       result_(result),
       protocol_(make_protocol(o)),
-      requests_(arrivals::constant, 0, 0, 0) {
+      requests_(arrivals::constant, 0, 0, 0),
+      renewals_(arrivals::constant, 0, 0, 0) {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_ < 0)
     die(std::string("epoll_create1: ") + std::strerror(errno),
@@ -71,6 +77,7 @@ client::client(const options& o, unsigned number, const std::atomic<phase>& now,
     if (c.active) targets_.push_back(&c);
   }
   requests_ = request_schedule(o, number, targets_.size());
+  renewals_ = renewal_schedule(o, number, connections_.size());
   most_greeting_ = std::max(1u, o.connecting / o.processes);
   buffer_.resize(chunk_bytes);
 }
@@ -82,6 +89,7 @@ void client::run() {
     take_due();
     look_at_phase();
     if (phase_ == phase::connect) open_more();
+    churn();
     wait_and_serve();
     if (const auto now = clock_ns(); now - checked_ns > check_every_ns) {
       checked_ns = now;
@@ -100,6 +108,7 @@ void client::look_at_phase() {
   if (phase_ == phase::drain) {
     window_to_ns_ = clock_ns();
     requests_.stop();
+    renewals_.stop();
   }
 }
 
@@ -141,8 +150,38 @@ void client::open(connection& c) {
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, c.fd, &event) < 0) fail_by_errno(c, "epoll_ctl");
 }
 
+/// Makes connections anew that are due for it: between two messages, and as many at once as
+/// options.connecting allows.
+void client::churn() {
+  if (renewals_.next_ns() == schedule::never) return;
+  const auto now = clock_ns();
+  for (; renewals_.next_ns() <= now && greeting_ < most_greeting_; renewals_.advance()) {
+    connection* c = next_to_renew();
+    if (c == nullptr) return;  // all are lost, or on their way already
+    c->closing = true;
+    ++greeting_;
+    if (c->under_way == 0) renew(*c);
+  }
+}
+
+client::connection* client::next_to_renew() noexcept {
+  for (std::size_t tries = connections_.size(); tries > 0; --tries) {
+    last_renewed_ = (last_renewed_ + 1) % connections_.size();
+    connection& c = connections_[last_renewed_];
+    if (c.fd >= 0 && !c.greeting && !c.closing) return &c;
+  }
+  return nullptr;
+}
+
+void client::renew(connection& c) {
+  c.closing = false;
+  close(c.fd);  // leaves the epoll instance as well
+  open(c);
+}
+
 void client::start_sending() {
   const auto now = clock_ns();
+  renewals_.start(now);
   if (options_.rate) return requests_.start(now);
   for (connection* c : targets_) {
     if (c->fd < 0) continue;
@@ -181,7 +220,8 @@ client::connection* client::next_target() noexcept {
 
 void client::wait_and_serve() {
   std::uint64_t wait_ns = look_at_phase_ns;
-  if (const auto next = requests_.next_ns(); next != schedule::never) {
+  const auto renewal_ns = greeting_ < most_greeting_ ? renewals_.next_ns() : schedule::never;
+  if (const auto next = std::min(requests_.next_ns(), renewal_ns); next != schedule::never) {
     const auto now = clock_ns();
     wait_ns = std::min(wait_ns, next > now ? next - now : 0);
   }
@@ -201,6 +241,7 @@ void client::serve(connection& c, std::uint32_t events) {
   // An end or an error that came with the last bytes raises no further edge: read on to see it.
   const bool ending = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
   if ((ending || (events & EPOLLIN) != 0) && !receive(c, ending)) return;
+  if (c.closing && c.under_way == 0) return renew(c);
   send(c);
 }
 
@@ -241,6 +282,10 @@ void client::finish(connection& c, std::uint64_t answers) {
 void client::finish_greeting(connection& c, std::uint64_t now_ns) {
   c.greeting = false;
   --greeting_;
+  if (c.bytes.greeting > 0) {
+    ++result_.reconnects;
+    return result_.reconnect.record(now_ns - c.waiting_since);
+  }
   result_.connect.record(now_ns - c.waiting_since);
   count(result_.connected);
 }
@@ -264,7 +309,7 @@ void client::push(connection& c, std::uint64_t due_ns) {
 /// Closed loop: what has been answered makes room for what is due next.
 void client::refill(connection& c, std::uint64_t now_ns) {
   const bool sending = phase_ == phase::warm_up || phase_ == phase::measure;
-  if (!sending || !c.active || c.greeting) return;
+  if (!sending || !c.active || c.greeting || c.closing) return;
   while (c.due.size() < options_.pipeline) {
     push(c, now_ns);
     if (in_window(now_ns)) ++result_.due;
@@ -274,7 +319,7 @@ void client::refill(connection& c, std::uint64_t now_ns) {
 
 /// As many as the pipeline takes are under way from here on.
 void client::start(connection& c, std::uint64_t now_ns) {
-  if (c.greeting) return;
+  if (c.greeting || c.closing) return;
   const auto room = std::min<std::size_t>(options_.pipeline, c.due.size()) - c.under_way;
   if (c.under_way == 0) c.waiting_since = now_ns;
   c.under_way += static_cast<std::uint32_t>(room);
@@ -318,7 +363,7 @@ void client::fail(connection& c, failure kind, const char* what) {
   ++result_.failures[static_cast<std::size_t>(kind)];
   count(result_.failed);
   unanswered_ -= c.due.size() + (c.greeting ? 1 : 0);
-  if (c.greeting) --greeting_;
+  if (c.greeting || c.closing) --greeting_;
   if (c.fd >= 0) close(c.fd);
   c.fd = -1;
 }

@@ -37,6 +37,7 @@ class client {
     int fd = -1;
     bool active = false;              // takes part in warm_up and measure
     bool greeting = false;            // its first request is under way, and nothing else
+    bool closing = false;             // to be made anew as soon as nothing is under way
     std::uint32_t under_way = 0;      // the first ones of `due`
     std::uint64_t started = 0;        // requests handed to send(), from the first to the last
     std::uint64_t waiting_since =
@@ -49,6 +50,9 @@ class client {
   [[nodiscard]] bool drained() const noexcept;
   void open_more();
   void open(connection& c);
+  void churn();
+  connection* next_to_renew() noexcept;
+  void renew(connection& c);
   void start_sending();
   void take_due();
   connection* next_target() noexcept;
@@ -77,11 +81,13 @@ class client {
   std::vector<connection> connections_;
   std::vector<connection*> targets_;  // the active ones
   std::size_t last_target_ = 0;
+  std::size_t last_renewed_ = 0;
   unsigned opened_ = 0;                            // of connections_
-  unsigned greeting_ = 0;                          // connections
+  unsigned greeting_ = 0;                           // connections, those closing included
   unsigned most_greeting_ = 0;                     // this client's share of options.connecting
   std::uint64_t unanswered_ = 0;  // requests of all connections, greetings included
-  schedule requests_;  // in an open loop
+  schedule requests_;                               // in an open loop
+  schedule renewals_;                               // of connections
   std::uint64_t window_from_ns_ = schedule::never;  // as this client has seen it
   std::uint64_t window_to_ns_ = schedule::never;
   std::vector<char> buffer_;

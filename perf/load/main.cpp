@@ -233,6 +233,8 @@ class parent {
       report_.stall_latency.add(result.stall_latency);
       report_.plain_latency.add(result.plain_latency);
       report_.connect.add(result.connect);
+      report_.reconnects += result.reconnects;
+      report_.reconnect.add(result.reconnect);
       for (std::size_t k = 0; k < failure_kinds; ++k) report_.failures[k] += result.failures[k];
       if (report_.first_failure.empty()) report_.first_failure = result.first_failure.data();
     }

@@ -45,6 +45,8 @@ and latency counts from then on. What is due on a connection with a full pipelin
                       a fraction such as 0.1 (100)
   --rate R            messages per second on all connections together, which take turns
   --arrivals KIND     poisson, as from many independent users, or constant distances (poisson)
+  --churn PERCENT     so many of all connections are closed, between two messages, and made anew per
+                      second (0)
   --stall PERCENT     share of the messages that ask the server to compute before it answers: the
                       first four bytes of each are 0 or --stall-us, little-endian. Only for servers
                       that understand it and read messages of --size, which is at least 8
@@ -100,6 +102,8 @@ unsigned source_ports() {
   return last - first + 1;
 }
 
+seconds run_time(const options& o) { return o.warm_up + o.measured; }
+
 void settle_addresses(options& o) {
   if (inet_pton(AF_INET, o.host.c_str(), &o.destination) != 1)
     die("--host '" + o.host + "' is not an IPv4 address", "use one such as 127.0.0.1");
@@ -110,8 +114,11 @@ void settle_addresses(options& o) {
   const unsigned comfortable = ports / 4;
   const unsigned asked = o.addresses;
   if (asked == 0) {
-    const unsigned useful = (o.connections + comfortable - 1) / comfortable;
-    o.addresses = loopback ? std::min(useful, most_addresses) : 1;
+    // The port of a closed connection stays in use for the minute of its TIME_WAIT.
+    const double closed_per_s = o.connections * o.churn_percent / 100;
+    const double in_use = o.connections + closed_per_s * std::min(60.0, run_time(o).count());
+    const double useful = std::ceil(in_use / comfortable);
+    o.addresses = loopback ? static_cast<unsigned>(std::min<double>(useful, most_addresses)) : 1;
   }
   if (o.addresses > 1 && !loopback)
     die("--addresses " + std::to_string(asked) + " towards " + o.host +
@@ -171,17 +178,17 @@ unsigned active_connections(const options& o) noexcept {
 }
 
 options parse_options(int argc, char** argv) {
-  static const option known[] = {{"host", 1, nullptr, 'h'},      {"port", 1, nullptr, 'p'},
-                                 {"addresses", 1, nullptr, 'a'}, {"connections", 1, nullptr, 'c'},
-                                 {"processes", 1, nullptr, 'P'}, {"connecting", 1, nullptr, 'C'},
-                                 {"size", 1, nullptr, 's'},      {"pipeline", 1, nullptr, 'd'},
-                                 {"active", 1, nullptr, 'A'},    {"rate", 1, nullptr, 'r'},
-                                 {"arrivals", 1, nullptr, 'k'},  {"stall", 1, nullptr, 'l'},
-                                 {"stall-us", 1, nullptr, 'L'},  {"warmup", 1, nullptr, 'w'},
-                                 {"seconds", 1, nullptr, 'S'},   {"timeout", 1, nullptr, 't'},
-                                 {"cpu", 1, nullptr, 'u'},       {"server-pid", 1, nullptr, 'v'},
-                                 {"json", 0, nullptr, 'j'},      {"help", 0, nullptr, 'H'},
-                                 {nullptr, 0, nullptr, 0}};
+  static const option known[] = {{"host", 1, nullptr, 'h'},       {"port", 1, nullptr, 'p'},
+                                 {"addresses", 1, nullptr, 'a'},  {"connections", 1, nullptr, 'c'},
+                                 {"processes", 1, nullptr, 'P'},  {"connecting", 1, nullptr, 'C'},
+                                 {"size", 1, nullptr, 's'},       {"pipeline", 1, nullptr, 'd'},
+                                 {"active", 1, nullptr, 'A'},     {"rate", 1, nullptr, 'r'},
+                                 {"arrivals", 1, nullptr, 'k'},   {"churn", 1, nullptr, 'n'},
+                                 {"stall", 1, nullptr, 'l'},      {"stall-us", 1, nullptr, 'L'},
+                                 {"warmup", 1, nullptr, 'w'},     {"seconds", 1, nullptr, 'S'},
+                                 {"timeout", 1, nullptr, 't'},    {"cpu", 1, nullptr, 'u'},
+                                 {"server-pid", 1, nullptr, 'v'}, {"json", 0, nullptr, 'j'},
+                                 {"help", 0, nullptr, 'H'},       {nullptr, 0, nullptr, 0}};
   constexpr unsigned many = 1'000'000;
   constexpr double hour = 3600;
   options o;
@@ -202,6 +209,7 @@ options parse_options(int argc, char** argv) {
       case 'A': o.active_percent = number(name, optarg, 0.0, 100.0); break;
       case 'r': o.rate = number(name, optarg, 0.001, 1e8); break;
       case 'k': o.arrivals_kind = arrivals_kind(optarg); break;
+      case 'n': o.churn_percent = number(name, optarg, 0.0, 100'000.0); break;
       case 'l': o.stall_percent = number(name, optarg, 0.0, 100.0); break;
       case 'L': o.stall_us = number(name, optarg, 1u, 60'000'000u); break;
       case 'w': o.warm_up = seconds(number(name, optarg, 0.0, hour)); break;

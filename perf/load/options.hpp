@@ -30,6 +30,7 @@ struct options {
   double active_percent = 100;
   std::optional<double> rate;  // requests per second in an open loop; without it, a closed loop
   arrivals arrivals_kind = arrivals::poisson;
+  double churn_percent = 0;  // of all connections are made anew per second
   std::optional<stalls> stall;
   double stall_percent = 0;
   std::uint32_t stall_us = 1000;

@@ -4,7 +4,8 @@
 //   rate                requests per second asked for in an open loop; null in a closed one
 //   arrivals            "poisson", "constant"; null in a closed loop
 //   seconds             length of the measured window
-//   requests            echoes in the window; requests_per_second
+//   requests            echoes in the window, the first ones of connections made anew included;
+//                       requests_per_second
 //   requests_total      echoes from first to last: the first one of each connection, warm-up and
 //                       drain included. To be compared with the server's own counts.
 //   due                 requests that were due in the window; in a closed loop one is due when an
@@ -20,6 +21,9 @@
 //   late_sends          only with --rate: share of the due ones, 0 to 1, that the load generator itself
 //                       sent more than 1 ms late. If it is not small, it was the generator that
 //                       limited the rate and lengthened the latencies.
+//   churn_percent       only with --churn: as asked for
+//   reconnects          only with --churn: connections made anew in the warm-up and the window
+//   reconnect_us        only with --churn: as connect_us, of these
 //   stall_percent, stall_us   only with --stall: as asked for
 //   stall_latency_us, plain_latency_us
 //                       only with --stall: latency_us of the messages that asked the server to
@@ -163,6 +167,10 @@ void print_json(const options& o, const report& r) {
       .add("errors", errors_json(r))
       .add("load_cpu", json(cpus(r.own_cpu_ns, r), 4));
   if (o.rate) all.add("late_sends", json(late_sends(r), 4));
+  if (o.churn_percent > 0)
+    all.add("churn_percent", as_asked(o.churn_percent))
+        .add("reconnects", r.reconnects)
+        .add("reconnect_us", json(r.reconnect));
   if (o.stall)
     all.add("stall_percent", as_asked(o.stall_percent))
         .add("stall_us", o.stall_us)
@@ -193,6 +201,11 @@ void print_text(const options& o, const report& r) {
                 static_cast<unsigned long long>(r.due));
   std::printf("  %-12s all within %.2f s\n", "connected", r.connect_s);
   print_latency("connect", r.connect);
+  if (o.churn_percent > 0) {
+    std::printf("  %-12s %llu connections\n", "made anew",
+                static_cast<unsigned long long>(r.reconnects));
+    print_latency("reconnect", r.reconnect);
+  }
   std::printf("  %-12s %.2f CPUs by %u process(es)\n", "load", cpus(r.own_cpu_ns, r), o.processes);
   if (o.server) print_server(o, r);
   std::printf("  %-12s %llu connections lost", "errors", static_cast<unsigned long long>(failed));

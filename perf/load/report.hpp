@@ -34,6 +34,8 @@ struct report {
   histogram stall_latency;
   histogram plain_latency;
   histogram connect;
+  std::uint64_t reconnects = 0;  // in the warm-up and the window
+  histogram reconnect;
   server_report server;
 };
 

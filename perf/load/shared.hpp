@@ -40,6 +40,8 @@ struct alignas(64) client_result {
   histogram stall_latency;                // the same of those that asked the server to compute
   histogram plain_latency;                // and of the others, only with options.stall
   histogram connect;                      // from connect() to the first echo
+  std::uint64_t reconnects = 0;           // connections made anew
+  histogram reconnect;                    // the same of these
 };
 
 constexpr unsigned most_processes = 64;

@@ -472,6 +472,44 @@ TEST(stall, asks_the_server_to_compute_for_a_share_of_the_messages_and_reports_b
   EXPECT_LT(number_in(load.output, "plain_latency_us", "p50"), stalled_p50) << load.output;
 }
 
+// 40 connections a second for 0.6 s. Both loops: what is due meanwhile waits in an open one.
+TEST_P(floor, sees_connections_made_anew_between_messages) {
+  for (const bool open_loop : {false, true}) {
+    program server = start();
+    std::vector<std::string> arguments{
+        "--port",     port_text(), "--connections", "20",  "--processes", "2",
+        "--pipeline", "3",         "--churn",       "200", "--active",    "50",
+        "--warmup",   "0.1",       "--seconds",     "0.5", "--json"};
+    if (open_loop) arguments.insert(arguments.end(), {"--rate", "2000"});
+    const outcome load = run_load(arguments);
+    ASSERT_EQ(load.status, 0) << load.errors;
+    EXPECT_EQ(number(load.output, "unanswered"), 0) << load.output;
+    EXPECT_GT(number_in(load.output, "reconnect_us", "p50"), 0) << load.output;
+    const auto reconnects = number(load.output, "reconnects");
+    ASSERT_TRUE(reconnects) << load.output;
+    EXPECT_GT(*reconnects, 8) << load.output;
+    EXPECT_LT(*reconnects, 72) << load.output;
+
+    server.terminate();
+    const std::string stats = server.read_output();
+    EXPECT_EQ(server.wait(), 0);
+    EXPECT_EQ(number(stats, "connections"), 20 + *reconnects) << stats;
+  }
+}
+
+TEST(churn, also_reaches_connections_that_are_never_idle) {
+  test_server server(echo_after([] { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }));
+  for (const char* rate : {"none", "4000"}) {
+    std::vector<std::string> arguments{
+        "--port",   server.port(), "--connections", "2",   "--pipeline", "4",   "--churn", "1000",
+        "--warmup", "0",           "--seconds",     "0.3", "--timeout",  "0.5", "--json"};
+    if (rate != std::string_view("none")) arguments.insert(arguments.end(), {"--rate", rate});
+    const outcome load = run_load(arguments);
+    ASSERT_EQ(load.status, 0) << load.errors;
+    EXPECT_GT(number(load.output, "reconnects"), 1) << load.output;
+  }
+}
+
 TEST(load, names_options_that_do_not_fit_together) {
   const std::vector<std::pair<std::vector<std::string>, const char*>> wrong{
       {{"--arrivals", "constant"}, "--rate"},
