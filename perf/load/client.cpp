@@ -59,6 +59,7 @@ client::client(const options& o, unsigned number, const std::atomic<phase>& now,
       shared_phase_(now),
       result_(result),
       protocol_(make_protocol(o)),
+      picker_(0, 0, 0, 0),
       requests_(arrivals::constant, 0, 0, 0),
       renewals_(arrivals::constant, 0, 0, 0) {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
@@ -77,6 +78,7 @@ client::client(const options& o, unsigned number, const std::atomic<phase>& now,
     if (c.active) targets_.push_back(&c);
   }
   requests_ = request_schedule(o, number, targets_.size());
+  picker_ = picker(targets_.size(), o.hot_percent / 100, in_ns(o.hot_moves), number);
   renewals_ = renewal_schedule(o, number, connections_.size());
   most_greeting_ = std::max(1u, o.connecting / o.processes);
   buffer_.resize(chunk_bytes);
@@ -201,7 +203,7 @@ void client::take_due() {
       ++result_.due;
       if (now - due_ns > late_ns) ++result_.late;
     }
-    connection* c = next_target();
+    connection* c = target(due_ns);
     if (c == nullptr) continue;  // all are lost: nobody answers it
     push(*c, due_ns);
     start(*c, now);
@@ -209,11 +211,12 @@ void client::take_due() {
   }
 }
 
-/// The active ones take turns; nullptr if all are lost.
-client::connection* client::next_target() noexcept {
+/// One after it takes the place of a lost one; nullptr if all are lost.
+client::connection* client::target(std::uint64_t due_ns) {
+  std::size_t at = picker_.next(due_ns);
   for (std::size_t tries = targets_.size(); tries > 0; --tries) {
-    last_target_ = (last_target_ + 1) % targets_.size();
-    if (targets_[last_target_]->fd >= 0) return targets_[last_target_];
+    if (targets_[at]->fd >= 0) return targets_[at];
+    at = (at + 1) % targets_.size();
   }
   return nullptr;
 }

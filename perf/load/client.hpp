@@ -5,8 +5,8 @@
 // Method
 //   - epoll, edge-triggered, both directions registered once; one clock reading per receive.
 //   - A request has a point in time when it is due. In a closed loop that is when an earlier one
-//     has come back; in an open loop the schedule says it, and the request goes to the next active
-//     connection in turn. Latency counts from there.
+//     has come back; in an open loop the schedule says it, and the picker to which
+//     connection the request goes. Latency counts from there.
 //   - What is due on a connection with a full pipeline waits in the queue of that connection. With
 //     one queue for all, other connections would take over the requests of one that is stuck, and
 //     nobody would see that it was. Users who each have their connection are not helped like that.
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "options.hpp"
+#include "picker.hpp"
 #include "protocol.hpp"
 #include "schedule.hpp"
 #include "shared.hpp"
@@ -55,7 +56,7 @@ class client {
   void renew(connection& c);
   void start_sending();
   void take_due();
-  connection* next_target() noexcept;
+  connection* target(std::uint64_t due_ns);
   void wait_and_serve();
   void serve(connection& c, std::uint32_t events);
   bool receive(connection& c, bool ending);
@@ -80,7 +81,7 @@ class client {
   int epoll_ = -1;
   std::vector<connection> connections_;
   std::vector<connection*> targets_;  // the active ones
-  std::size_t last_target_ = 0;
+  picker picker_;                     // of targets_, in an open loop
   std::size_t last_renewed_ = 0;
   unsigned opened_ = 0;                            // of connections_
   unsigned greeting_ = 0;                           // connections, those closing included

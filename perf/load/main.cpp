@@ -5,6 +5,7 @@
 //   shared         the memory between this process and its clients
 //   client         one process that connects, sends and receives
 //   schedule       when requests are due in an open loop
+//   picker         which connection they go to
 //   stalls         which messages make the server compute
 //   protocol       what requests look like and when answers are right: echo
 //   process_stats  CPU time and memory of a process

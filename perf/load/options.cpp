@@ -45,6 +45,9 @@ and latency counts from then on. What is due on a connection with a full pipelin
                       a fraction such as 0.1 (100)
   --rate R            messages per second on all connections together, which take turns
   --arrivals KIND     poisson, as from many independent users, or constant distances (poisson)
+  --hot PERCENT       share of the messages that go to one connection of each process; the others
+                      take turns for the rest. Needs --rate (0)
+  --hot-moves S       another connection becomes the hot one so often (never)
   --churn PERCENT     so many of all connections are closed, between two messages, and made anew per
                       second (0)
   --stall PERCENT     share of the messages that ask the server to compute before it answers: the
@@ -136,6 +139,11 @@ void check_combinations(const options& o, const std::set<std::string_view>& give
     die("--arrivals in a closed loop, where answers decide when messages are due",
         "add --rate for an open loop");
   if (o.rate && o.active_percent == 0) die("--rate, but no connection is active", "raise --active");
+  if (given.contains("hot") && !o.rate)
+    die("--hot in a closed loop, where each connection sends as fast as it is answered",
+        "add --rate for an open loop");
+  if (given.contains("hot-moves") && !given.contains("hot"))
+    die("--hot-moves without a hot connection", "add --hot with its share");
   if (given.contains("stall-us") && !given.contains("stall"))
     die("--stall-us without messages that stall", "add --stall with their share");
   if (given.contains("stall") && o.size_bytes < 8)
@@ -183,7 +191,8 @@ options parse_options(int argc, char** argv) {
                                  {"processes", 1, nullptr, 'P'},  {"connecting", 1, nullptr, 'C'},
                                  {"size", 1, nullptr, 's'},       {"pipeline", 1, nullptr, 'd'},
                                  {"active", 1, nullptr, 'A'},     {"rate", 1, nullptr, 'r'},
-                                 {"arrivals", 1, nullptr, 'k'},   {"churn", 1, nullptr, 'n'},
+                                 {"arrivals", 1, nullptr, 'k'},   {"hot", 1, nullptr, 'o'},
+                                 {"hot-moves", 1, nullptr, 'O'},  {"churn", 1, nullptr, 'n'},
                                  {"stall", 1, nullptr, 'l'},      {"stall-us", 1, nullptr, 'L'},
                                  {"warmup", 1, nullptr, 'w'},     {"seconds", 1, nullptr, 'S'},
                                  {"timeout", 1, nullptr, 't'},    {"cpu", 1, nullptr, 'u'},
@@ -209,6 +218,8 @@ options parse_options(int argc, char** argv) {
       case 'A': o.active_percent = number(name, optarg, 0.0, 100.0); break;
       case 'r': o.rate = number(name, optarg, 0.001, 1e8); break;
       case 'k': o.arrivals_kind = arrivals_kind(optarg); break;
+      case 'o': o.hot_percent = number(name, optarg, 0.0, 100.0); break;
+      case 'O': o.hot_moves = seconds(number(name, optarg, 0.001, hour)); break;
       case 'n': o.churn_percent = number(name, optarg, 0.0, 100'000.0); break;
       case 'l': o.stall_percent = number(name, optarg, 0.0, 100.0); break;
       case 'L': o.stall_us = number(name, optarg, 1u, 60'000'000u); break;

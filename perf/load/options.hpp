@@ -30,6 +30,8 @@ struct options {
   double active_percent = 100;
   std::optional<double> rate;  // requests per second in an open loop; without it, a closed loop
   arrivals arrivals_kind = arrivals::poisson;
+  double hot_percent = 0;  // of the requests go to one connection of each process
+  seconds hot_moves{0};    // which changes so often; never with 0
   double churn_percent = 0;  // of all connections are made anew per second
   std::optional<stalls> stall;
   double stall_percent = 0;

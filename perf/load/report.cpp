@@ -21,6 +21,8 @@
 //   late_sends          only with --rate: share of the due ones, 0 to 1, that the load generator itself
 //                       sent more than 1 ms late. If it is not small, it was the generator that
 //                       limited the rate and lengthened the latencies.
+//   hot_percent         only with --hot: as asked for
+//   hot_moves_seconds   only with --hot: as asked for; null if the hot connection stays
 //   churn_percent       only with --churn: as asked for
 //   reconnects          only with --churn: connections made anew in the warm-up and the window
 //   reconnect_us        only with --churn: as connect_us, of these
@@ -167,6 +169,10 @@ void print_json(const options& o, const report& r) {
       .add("errors", errors_json(r))
       .add("load_cpu", json(cpus(r.own_cpu_ns, r), 4));
   if (o.rate) all.add("late_sends", json(late_sends(r), 4));
+  if (o.hot_percent > 0)
+    all.add("hot_percent", as_asked(o.hot_percent))
+        .add("hot_moves_seconds",
+             o.hot_moves > seconds(0) ? as_asked(o.hot_moves.count()) : "null");
   if (o.churn_percent > 0)
     all.add("churn_percent", as_asked(o.churn_percent))
         .add("reconnects", r.reconnects)
@@ -190,6 +196,9 @@ void print_text(const options& o, const report& r) {
   if (o.rate)
     std::printf("  %-12s %s per second asked for, %s; %.2f %% sent late\n", "open loop",
                 as_asked(*o.rate).c_str(), name_of(o.arrivals_kind), late_sends(r) * 100);
+  if (o.hot_percent > 0)
+    std::printf("  %-12s %s %% of the requests on one connection of each process\n", "hot",
+                as_asked(o.hot_percent).c_str());
   print_latency("latency", r.latency);
   if (o.stall) {
     print_latency("stalled", r.stall_latency);

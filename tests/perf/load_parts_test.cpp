@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "perf/load/echo.hpp"
+#include "perf/load/picker.hpp"
 #include "perf/load/schedule.hpp"
 #include "perf/load/time_queue.hpp"
 
@@ -81,6 +82,30 @@ TEST(schedule, processes_differ_and_runs_do_not) {
   for (auto* s : {&one, &again, &other}) s->start(0);
   EXPECT_EQ(one.next_ns(), again.next_ns());
   EXPECT_NE(one.next_ns(), other.next_ns());
+}
+
+/// How often each connection was picked, at one request per ms from 1 ms on.
+std::vector<unsigned> picks(load::picker picker, std::size_t connections, unsigned requests) {
+  std::vector<unsigned> counts(connections);
+  for (std::uint64_t ms = 1; ms <= requests; ++ms) ++counts.at(picker.next(ms * 1'000'000));
+  return counts;
+}
+
+TEST(picker, connections_take_turns) {
+  EXPECT_EQ(picks({5, 0, 0, 1}, 5, 100), std::vector<unsigned>(5, 20));
+}
+
+TEST(picker, a_hot_connection_gets_its_share_and_the_others_take_turns) {
+  const auto counts = picks({5, 0.6, 0, 1}, 5, 10'000);
+  EXPECT_NEAR(counts[0], 6000, 300);
+  for (std::size_t i = 1; i < 5; ++i) EXPECT_NEAR(counts[i], (10'000 - counts[0]) / 4, 1);
+  EXPECT_EQ(picks({1, 0.6, 0, 1}, 1, 10), std::vector<unsigned>{10});
+}
+
+TEST(picker, the_hot_connection_moves) {
+  const auto at_first = picks({5, 1, 100'000'000, 1}, 5, 150);
+  EXPECT_EQ(at_first, (std::vector<unsigned>{100, 50, 0, 0, 0}));
+  EXPECT_EQ(picks({5, 1, 100'000'000, 1}, 5, 1000), std::vector<unsigned>(5, 200));
 }
 
 // Whatever the pieces in which bytes are sent and come back.

@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <numeric>
 #include <optional>
 #include <ostream>
 #include <set>
@@ -510,11 +511,29 @@ TEST(churn, also_reaches_connections_that_are_never_idle) {
   }
 }
 
+TEST(open_loop, sends_the_share_of_a_hot_connection_there) {
+  std::array<unsigned, 8> messages{};
+  test_server server([&](test_server::peer& peer) {
+    for (std::string message; peer.take(64, message); peer.answer(message))
+      ++messages.at(peer.number);
+  });
+  const outcome load = run_load({"--port", server.port(), "--connections", "8", "--rate", "1000",
+                                 "--hot", "70", "--warmup", "0", "--seconds", "0.4", "--json"});
+  server.stop();
+  ASSERT_EQ(load.status, 0) << load.errors;
+  EXPECT_EQ(number(load.output, "hot_percent"), 70);
+  const unsigned all = std::accumulate(messages.begin(), messages.end(), 0u);
+  EXPECT_GT(*std::ranges::max_element(messages), all / 2);
+  EXPECT_LT(*std::ranges::max_element(messages), all * 9 / 10);
+}
+
 TEST(load, names_options_that_do_not_fit_together) {
   const std::vector<std::pair<std::vector<std::string>, const char*>> wrong{
       {{"--arrivals", "constant"}, "--rate"},
       {{"--rate", "10", "--arrivals", "sometimes"}, "poisson"},
       {{"--rate", "10", "--active", "0"}, "--active"},
+      {{"--hot", "10"}, "--rate"},
+      {{"--rate", "10", "--hot-moves", "1"}, "--hot"},
       {{"--stall-us", "10"}, "--stall"},
       {{"--stall", "10", "--size", "7"}, "--size"},
   };
