@@ -1,4 +1,4 @@
-// The load generator for TCP echo servers: --help says what it does, report.cpp documents its
+// The load generator for TCP servers: --help says what it does, report.cpp documents its
 // output. It knows nothing of corespun.
 //
 //   options        what is asked for
@@ -7,7 +7,7 @@
 //   schedule       when requests are due in an open loop
 //   picker         which connection they go to
 //   stalls         which messages make the server compute
-//   protocol       what requests look like and when answers are right: echo
+//   protocol       what requests look like and when answers are right: echo, http
 //   process_stats  CPU time and memory of a process
 //   report         text and JSON
 //

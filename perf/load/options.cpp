@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -25,7 +26,7 @@ constexpr unsigned reserved_descriptors = 16;
 
 constexpr const char* help =
     R"(usage: load --port N [options]
-Measures a TCP echo server and checks every byte.
+Measures a TCP echo server and checks every byte, or an HTTP/1.1 server by --http.
 Without --rate in a closed loop: each connection sends a message when an earlier one has come back.
 Only a server that answers is loaded, so latencies look better than users would see them.
 With --rate in an open loop: messages are due at given times, whether or not the server answers,
@@ -40,6 +41,8 @@ and latency counts from then on. What is due on a connection with a full pipelin
   --connecting N      most connections at once that wait for their first echo, so that the
                       server's queue of connections to accept does not overflow (128)
   --size BYTES        of a message (64)
+  --http PATH         messages are GET requests for this path; each answer must have status 200, a
+                      Content-Length and the same one as the first
   --pipeline D        messages under way on each connection (1)
   --active PERCENT    share of the connections that send; the others idle after one echo; may be
                       a fraction such as 0.1 (100)
@@ -82,6 +85,14 @@ arrivals arrivals_kind(std::string_view text) {
   if (text == "poisson") return arrivals::poisson;
   if (text == "constant") return arrivals::constant;
   die("--arrivals '" + std::string(text) + "' is not known", "use poisson or constant");
+}
+
+std::string path(const char* option, std::string_view text) {
+  const auto plain = [](char c) { return c > ' ' && c <= '~' && c != '"' && c != '\\'; };
+  if (!text.starts_with('/') || !std::ranges::all_of(text, plain))
+    die("--" + std::string(option) + " '" + std::string(text) + "' is not a path",
+        "use one such as /plaintext, other characters encoded as in %20");
+  return std::string(text);
 }
 
 std::vector<int> cpu_list(const char* option, std::string_view text) {
@@ -146,6 +157,10 @@ void check_combinations(const options& o, const std::set<std::string_view>& give
     die("--hot-moves without a hot connection", "add --hot with its share");
   if (given.contains("stall-us") && !given.contains("stall"))
     die("--stall-us without messages that stall", "add --stall with their share");
+  for (const char* name : {"size", "stall"})
+    if (o.http_path && given.contains(name))
+      die("--" + std::string(name) + " is of the messages of an echo, not of --http",
+          "leave one of the two out");
   if (given.contains("stall") && o.size_bytes < 8)
     die("--stall needs messages of at least 8 bytes", "raise --size");
 }
@@ -186,18 +201,19 @@ unsigned active_connections(const options& o) noexcept {
 }
 
 options parse_options(int argc, char** argv) {
-  static const option known[] = {{"host", 1, nullptr, 'h'},       {"port", 1, nullptr, 'p'},
-                                 {"addresses", 1, nullptr, 'a'},  {"connections", 1, nullptr, 'c'},
-                                 {"processes", 1, nullptr, 'P'},  {"connecting", 1, nullptr, 'C'},
-                                 {"size", 1, nullptr, 's'},       {"pipeline", 1, nullptr, 'd'},
-                                 {"active", 1, nullptr, 'A'},     {"rate", 1, nullptr, 'r'},
-                                 {"arrivals", 1, nullptr, 'k'},   {"hot", 1, nullptr, 'o'},
-                                 {"hot-moves", 1, nullptr, 'O'},  {"churn", 1, nullptr, 'n'},
-                                 {"stall", 1, nullptr, 'l'},      {"stall-us", 1, nullptr, 'L'},
-                                 {"warmup", 1, nullptr, 'w'},     {"seconds", 1, nullptr, 'S'},
-                                 {"timeout", 1, nullptr, 't'},    {"cpu", 1, nullptr, 'u'},
-                                 {"server-pid", 1, nullptr, 'v'}, {"json", 0, nullptr, 'j'},
-                                 {"help", 0, nullptr, 'H'},       {nullptr, 0, nullptr, 0}};
+  static const option known[] = {{"host", 1, nullptr, 'h'},      {"port", 1, nullptr, 'p'},
+                                 {"addresses", 1, nullptr, 'a'}, {"connections", 1, nullptr, 'c'},
+                                 {"processes", 1, nullptr, 'P'}, {"connecting", 1, nullptr, 'C'},
+                                 {"size", 1, nullptr, 's'},      {"http", 1, nullptr, 'T'},
+                                 {"pipeline", 1, nullptr, 'd'},  {"active", 1, nullptr, 'A'},
+                                 {"rate", 1, nullptr, 'r'},      {"arrivals", 1, nullptr, 'k'},
+                                 {"hot", 1, nullptr, 'o'},       {"hot-moves", 1, nullptr, 'O'},
+                                 {"churn", 1, nullptr, 'n'},     {"stall", 1, nullptr, 'l'},
+                                 {"stall-us", 1, nullptr, 'L'},  {"warmup", 1, nullptr, 'w'},
+                                 {"seconds", 1, nullptr, 'S'},   {"timeout", 1, nullptr, 't'},
+                                 {"cpu", 1, nullptr, 'u'},       {"server-pid", 1, nullptr, 'v'},
+                                 {"json", 0, nullptr, 'j'},      {"help", 0, nullptr, 'H'},
+                                 {nullptr, 0, nullptr, 0}};
   constexpr unsigned many = 1'000'000;
   constexpr double hour = 3600;
   options o;
@@ -214,6 +230,7 @@ options parse_options(int argc, char** argv) {
       case 'P': o.processes = number(name, optarg, 1u, most_processes); break;
       case 'C': o.connecting = number(name, optarg, 1u, many); break;
       case 's': o.size_bytes = number<std::uint64_t>(name, optarg, 1, 1u << 30); break;
+      case 'T': o.http_path = path(name, optarg); break;
       case 'd': o.pipeline = number(name, optarg, 1u, 4096u); break;
       case 'A': o.active_percent = number(name, optarg, 0.0, 100.0); break;
       case 'r': o.rate = number(name, optarg, 0.001, 1e8); break;

@@ -22,6 +22,8 @@ struct stream {
   std::uint64_t greeting = 0;  // the number of the first message since it was opened
   std::uint64_t sent_bytes = 0;
   std::uint64_t received_bytes = 0;
+  std::string head{};  // http: what has come of an answer's head
+  std::uint64_t body_left_bytes = 0;  // http: what has not come of its body
 };
 
 class protocol {

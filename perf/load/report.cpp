@@ -1,6 +1,7 @@
 // The JSON object, one line. Times of messages are in µs.
 //
-//   connections, processes, addresses, size, pipeline, active_percent   as asked for
+//   connections, processes, addresses, size, pipeline, active_percent   as asked for; the size is
+//                       null with --http
 //   rate                requests per second asked for in an open loop; null in a closed one
 //   arrivals            "poisson", "constant"; null in a closed loop
 //   seconds             length of the measured window
@@ -21,6 +22,7 @@
 //   late_sends          only with --rate: share of the due ones, 0 to 1, that the load generator itself
 //                       sent more than 1 ms late. If it is not small, it was the generator that
 //                       limited the rate and lengthened the latencies.
+//   http                only with --http: the path asked for
 //   hot_percent         only with --hot: as asked for
 //   hot_moves_seconds   only with --hot: as asked for; null if the hot connection stays
 //   churn_percent       only with --churn: as asked for
@@ -152,7 +154,7 @@ void print_json(const options& o, const report& r) {
   all.add("connections", o.connections)
       .add("processes", o.processes)
       .add("addresses", o.addresses)
-      .add("size", o.size_bytes)
+      .add("size", o.http_path ? "null" : std::to_string(o.size_bytes))
       .add("pipeline", o.pipeline)
       .add("active_percent", as_asked(o.active_percent))
       .add("rate", o.rate ? as_asked(*o.rate) : "null")
@@ -169,6 +171,7 @@ void print_json(const options& o, const report& r) {
       .add("errors", errors_json(r))
       .add("load_cpu", json(cpus(r.own_cpu_ns, r), 4));
   if (o.rate) all.add("late_sends", json(late_sends(r), 4));
+  if (o.http_path) all.add("http", quoted(*o.http_path));
   if (o.hot_percent > 0)
     all.add("hot_percent", as_asked(o.hot_percent))
         .add("hot_moves_seconds",
@@ -188,9 +191,10 @@ void print_json(const options& o, const report& r) {
 
 void print_text(const options& o, const report& r) {
   const auto failed = std::accumulate(r.failures.begin(), r.failures.end(), std::uint64_t{0});
-  std::printf("%u connections, %llu bytes, %u under way on each, %s %% active, %.1f s\n",
-              o.connections, static_cast<unsigned long long>(o.size_bytes), o.pipeline,
-              as_asked(o.active_percent).c_str(), r.window_s);
+  const std::string what =
+      o.http_path ? "GET " + *o.http_path : std::to_string(o.size_bytes) + " bytes";
+  std::printf("%u connections, %s, %u under way on each, %s %% active, %.1f s\n", o.connections,
+              what.c_str(), o.pipeline, as_asked(o.active_percent).c_str(), r.window_s);
   std::printf("  %-12s %.0f per second\n", "requests",
               static_cast<double>(r.requests) / r.window_s);
   if (o.rate)

@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "perf/load/echo.hpp"
+#include "perf/load/http.hpp"
 #include "perf/load/picker.hpp"
 #include "perf/load/schedule.hpp"
 #include "perf/load/time_queue.hpp"
@@ -106,6 +109,60 @@ TEST(picker, the_hot_connection_moves) {
   const auto at_first = picks({5, 1, 100'000'000, 1}, 5, 150);
   EXPECT_EQ(at_first, (std::vector<unsigned>{100, 50, 0, 0, 0}));
   EXPECT_EQ(picks({5, 1, 100'000'000, 1}, 5, 1000), std::vector<unsigned>(5, 200));
+}
+
+constexpr std::string_view hello =
+    "HTTP/1.1 200 OK\r\nServer: x\r\ncontent-LENGTH: 5 \r\n\r\nhello";
+constexpr std::string_view empty = "HTTP/1.1 200 OK\r\nContent-Length:0\r\n\r\n";
+
+TEST(http, asks_for_its_path_again_and_again) {
+  load::http protocol{"here:80", "/path"};
+  const std::string request = "GET /path HTTP/1.1\r\nHost: here:80\r\n\r\n";
+  EXPECT_EQ(protocol.request_bytes(), request.size());
+  const std::string twice = request + request;
+  EXPECT_EQ(std::string(protocol.outgoing({}, request.size() * 1000 + 3, twice.size() - 3),
+                        twice.size() - 3),
+            twice.substr(3));
+}
+
+TEST(http, counts_answers_that_come_in_pieces_of_any_length) {
+  for (const std::string_view answer : {hello, empty}) {
+    std::string three;
+    for (int i = 0; i < 3; ++i) three += answer;
+    for (std::size_t piece = 1; piece <= three.size(); ++piece) {
+      load::http protocol{"here", "/"};
+      load::stream s;
+      std::uint64_t answers = 0;
+      for (std::size_t at = 0; at < three.size(); at += piece) {
+        const auto complete = protocol.incoming(s, std::string_view(three).substr(at, piece));
+        ASSERT_TRUE(complete) << complete.error();
+        answers += *complete;
+        // No answer is complete before its last byte.
+        ASSERT_EQ(answers, std::min(at + piece, three.size()) / answer.size()) << piece;
+      }
+      EXPECT_EQ(answers, 3u);
+    }
+  }
+}
+
+TEST(http, says_what_came_instead_of_a_good_answer) {
+  const std::pair<std::string, const char*> wrong[] = {
+      {"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhello", "404 Not Found"},
+      {"HTTP/1.1 2000 OK\r\nContent-Length: 5\r\n\r\nhello", "2000 OK"},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "Content-Length"},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 5x\r\n\r\nhello", "Content-Length"},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhell", "4 bytes"},
+      {"SSH-2.0-x\r\n\r\n", "SSH-2.0-x"},
+      {std::string(100'000, 'x'), "xxx"},
+  };
+  for (const auto& [answer, words] : wrong) {
+    load::http protocol{"here", "/"};
+    load::stream s;
+    ASSERT_EQ(protocol.incoming(s, hello), 1u);
+    const auto complete = protocol.incoming(s, answer);
+    ASSERT_FALSE(complete) << answer;
+    EXPECT_NE(complete.error().find(words), std::string::npos) << complete.error();
+  }
 }
 
 // Whatever the pieces in which bytes are sent and come back.

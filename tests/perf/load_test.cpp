@@ -527,6 +527,48 @@ TEST(open_loop, sends_the_share_of_a_hot_connection_there) {
   EXPECT_LT(*std::ranges::max_element(messages), all * 9 / 10);
 }
 
+/// Answers each request for /path with what `answer` returns, in two pieces.
+auto http_answers(auto answer) {
+  return [answer](test_server::peer& peer) mutable {
+    const std::string request = "GET /path HTTP/1.1\r\nHost: 127.0.0.1:" + peer.port + "\r\n\r\n";
+    for (std::string came; peer.take(request.size(), came);) {
+      EXPECT_EQ(came, request);
+      const std::string text = answer();
+      peer.answer(text.substr(0, text.size() / 2));
+      peer.answer(text.substr(text.size() / 2));
+    }
+  };
+}
+
+TEST(http_load, asks_for_a_path_and_counts_what_the_server_answered) {
+  std::uint64_t answers = 0;
+  test_server server(http_answers([&] {
+    ++answers;
+    return "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+  }));
+  const outcome load =
+      run_load({"--port", server.port(), "--connections", "4", "--http", "/path", "--pipeline", "3",
+                "--churn", "200", "--warmup", "0", "--seconds", "0.3", "--json"});
+  server.stop();
+  ASSERT_EQ(load.status, 0) << load.errors;
+  EXPECT_TRUE(contains(load.output, R"("http":"/path")")) << load.output;
+  EXPECT_GT(number(load.output, "requests"), 0) << load.output;
+  EXPECT_EQ(number(load.output, "requests_total"), answers) << load.output;
+}
+
+TEST(http_load, tells_what_came_instead_of_a_good_answer) {
+  test_server server(http_answers([answers = 0]() mutable -> std::string {
+    if (++answers == 5) return "HTTP/1.1 503 Overloaded\r\nContent-Length: 0\r\n\r\n";
+    return "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+  }));
+  const outcome load = run_load({"--port", server.port(), "--connections", "1", "--http", "/path",
+                                 "--warmup", "0", "--seconds", "0.1", "--json"});
+  EXPECT_EQ(load.status, 2);
+  EXPECT_EQ(number(load.output, "mismatch"), 1) << load.output;
+  EXPECT_TRUE(contains(load.errors, "after 4 answers")) << load.errors;
+  EXPECT_TRUE(contains(load.errors, "503 Overloaded")) << load.errors;
+}
+
 TEST(load, names_options_that_do_not_fit_together) {
   const std::vector<std::pair<std::vector<std::string>, const char*>> wrong{
       {{"--arrivals", "constant"}, "--rate"},
@@ -535,6 +577,8 @@ TEST(load, names_options_that_do_not_fit_together) {
       {{"--hot", "10"}, "--rate"},
       {{"--rate", "10", "--hot-moves", "1"}, "--hot"},
       {{"--stall-us", "10"}, "--stall"},
+      {{"--http", "/", "--size", "10"}, "leave"},
+      {{"--http", "plain text"}, "/plaintext"},
       {{"--stall", "10", "--size", "7"}, "--size"},
   };
   for (auto [arguments, advice] : wrong) {

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@ class test_server {
   struct peer {
     int fd;
     unsigned number;     // in the order of accept, from 0
+    std::string port;    // of the server
     std::string unread;  // bytes that came and were not taken yet
 
     /// True if so many were there.
@@ -76,7 +78,9 @@ class test_server {
         if (ready[i].revents != 0) receive(peers_.at(ready[i].fd));
       if (ready[0].revents & POLLIN) {
         const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-        if (fd >= 0) peers_[fd] = {.fd = fd, .number = accepted_++, .unread = {}};
+        const int one = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        if (fd >= 0) peers_[fd] = {.fd = fd, .number = accepted_++, .port = port_, .unread = {}};
       }
     }
     for (const auto& [fd, peer] : peers_) close(fd);
