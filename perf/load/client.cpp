@@ -3,30 +3,31 @@
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <random>
 #include <string>
 
 namespace load {
 namespace {
 
-constexpr std::size_t chunk_bytes = 65536;  // of one send or receive
-constexpr std::size_t pattern_period =
-    4093;  // prime, so no usual size of a lost piece is a multiple of it
 constexpr int most_events = 512;
-constexpr int look_at_phase_ms = 20;  // at least this often, when nothing arrives
+constexpr std::uint64_t look_at_phase_ns = 20'000'000;  // at least this often
+constexpr std::uint64_t late_ns = 1'000'000;            // documented in report.cpp
 
 std::uint64_t clock_ns() noexcept {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   return static_cast<std::uint64_t>(std::chrono::nanoseconds(now).count());
 }
+
+std::uint64_t in_ns(seconds s) noexcept { return static_cast<std::uint64_t>(s.count() * 1e9); }
 
 /// Binds to 127.0.0.(1 + n), and leaves the port to connect(), which can give the same one to
 /// connections that differ in an address.
@@ -39,39 +40,59 @@ bool bind_source(int fd, unsigned n) {
          bind(fd, reinterpret_cast<const sockaddr*>(&from), sizeof from) == 0;
 }
 
+/// This client's share of the requests: that of the active connections.
+schedule request_schedule(const options& o, unsigned number, std::size_t active) {
+  const double rate = o.rate.value_or(0) * static_cast<double>(active) / active_connections(o);
+  return {o.arrivals_kind, o.rate ? rate : 0, double(number) / o.processes, number};
+}
+
+schedule renewal_schedule(const options& o, unsigned number, std::size_t connections) {
+  const double rate = static_cast<double>(connections) * o.churn_percent / 100;
+  return {arrivals::constant, rate, (number + 0.5) / o.processes, number};
+}
+
 }  // namespace
 
 client::client(const options& o, unsigned number, const std::atomic<phase>& now,
                client_result& result)
-    : options_(o), number_(number), shared_phase_(now), result_(result) {
+    : options_(o),
+      shared_phase_(now),
+      result_(result),
+      protocol_(make_protocol(o)),
+      picker_(0, 0, 0, 0),
+      requests_(arrivals::constant, 0, 0, 0),
+      renewals_(arrivals::constant, 0, 0, 0) {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_ < 0)
     die(std::string("epoll_create1: ") + std::strerror(errno),
         "check the limits of descriptors and of memory");
-  const bool one_more = number < o.connections % o.processes;
-  connections_.resize(o.connections / o.processes + (one_more ? 1 : 0));
-  begins_ns_.resize(connections_.size() * o.pipeline);
-  most_waiting_ = std::max(1u, o.connecting / o.processes);
+  // The timer of a wait may otherwise fire 50 µs late, so that the kernel can join several.
+  prctl(PR_SET_TIMERSLACK, 1ul);
+  const unsigned each = o.connections / o.processes;
+  const unsigned rest = o.connections % o.processes;
+  connections_.resize(each + (number < rest ? 1 : 0));
+  unsigned index = number * each + std::min(number, rest);
+  for (connection& c : connections_) {
+    c.active = is_active(o, index);
+    c.bytes.number = index++;
+    if (c.active) targets_.push_back(&c);
+  }
+  requests_ = request_schedule(o, number, targets_.size());
+  picker_ = picker(targets_.size(), o.hot_percent / 100, in_ns(o.hot_moves), number);
+  renewals_ = renewal_schedule(o, number, connections_.size());
+  most_greeting_ = std::max(1u, o.connecting / o.processes);
   buffer_.resize(chunk_bytes);
-  pattern_.resize(pattern_period + chunk_bytes);
-  std::minstd_rand random;  // the same bytes in each run
-  for (std::size_t i = 0; i < pattern_.size(); ++i)
-    pattern_[i] = i < pattern_period ? static_cast<char>(random()) : pattern_[i - pattern_period];
 }
 
 void client::run() {
-  std::array<epoll_event, most_events> events;
-  const auto check_every_ns = static_cast<std::uint64_t>(options_.timeout.count() * 1e9 / 8);
+  const auto check_every_ns = in_ns(options_.timeout) / 8;
   std::uint64_t checked_ns = clock_ns();
-  while (phase_ != phase::drain || under_way_ > 0) {
-    const phase before = phase_;
-    phase_ = shared_phase_.load(std::memory_order_relaxed);  // publishes nothing else
+  while (!drained()) {
+    take_due();
+    look_at_phase();
     if (phase_ == phase::connect) open_more();
-    if (before < phase::warm_up && (phase_ == phase::warm_up || phase_ == phase::measure))
-      start_sending();
-    const int n = epoll_wait(epoll_, events.data(), most_events, look_at_phase_ms);
-    for (const epoll_event* e = events.data(); e < events.data() + n; ++e)
-      serve(*static_cast<connection*>(e->data.ptr), e->events);
+    churn();
+    wait_and_serve();
     if (const auto now = clock_ns(); now - checked_ns > check_every_ns) {
       checked_ns = now;
       fail_late_ones();
@@ -79,17 +100,39 @@ void client::run() {
   }
 }
 
-void client::open_more() {
-  while (waiting_ < most_waiting_ && opened_ < connections_.size()) open_one();
+void client::look_at_phase() {
+  const phase before = phase_;
+  phase_ = shared_phase_.load(std::memory_order_relaxed);  // publishes nothing else
+  if (phase_ == before) return;
+  if (phase_ == phase::measure) window_from_ns_ = clock_ns();
+  if (before < phase::warm_up && (phase_ == phase::warm_up || phase_ == phase::measure))
+    start_sending();
+  if (phase_ == phase::drain) {
+    window_to_ns_ = clock_ns();
+    requests_.stop();
+    renewals_.stop();
+  }
 }
 
-void client::open_one() {
-  connection& c = connections_[opened_++];
-  const unsigned index = global_index(c);
-  c.active = std::uint64_t{index} * options_.active_percent % 100 < options_.active_percent;
-  c.pattern_at = index * 61 % pattern_period;
-  ++waiting_;
-  begin_message(c, clock_ns());
+/// True if all has been answered, or could have been: the time after the end is limited. It is
+/// longer than the timeout, so that fail_late_ones() sees what has been silent.
+bool client::drained() const noexcept {
+  return phase_ == phase::drain &&
+         (unanswered_ == 0 || clock_ns() > window_to_ns_ + in_ns(options_.timeout * 1.3));
+}
+
+void client::open_more() {
+  while (greeting_ < most_greeting_ && opened_ < connections_.size()) {
+    ++greeting_;
+    open(connections_[opened_++]);
+  }
+}
+
+void client::open(connection& c) {
+  c.greeting = true;
+  c.waiting_since = clock_ns();
+  c.bytes.greeting = c.started++;
+  ++unanswered_;
 
   sockaddr_in to{};
   to.sin_family = AF_INET;
@@ -99,7 +142,7 @@ void client::open_one() {
   c.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (c.fd < 0) return fail_by_errno(c, "socket");
   setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  if (options_.addresses > 1 && !bind_source(c.fd, index % options_.addresses))
+  if (options_.addresses > 1 && !bind_source(c.fd, c.bytes.number % options_.addresses))
     return fail_by_errno(c, "bind");
   if (connect(c.fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) < 0 && errno != EINPROGRESS)
     return fail_by_errno(c, "connect");
@@ -109,19 +152,99 @@ void client::open_one() {
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, c.fd, &event) < 0) fail_by_errno(c, "epoll_ctl");
 }
 
+/// Makes connections anew that are due for it: between two messages, and as many at once as
+/// options.connecting allows.
+void client::churn() {
+  if (renewals_.next_ns() == schedule::never) return;
+  const auto now = clock_ns();
+  for (; renewals_.next_ns() <= now && greeting_ < most_greeting_; renewals_.advance()) {
+    connection* c = next_to_renew();
+    if (c == nullptr) return;  // all are lost, or on their way already
+    c->closing = true;
+    ++greeting_;
+    if (c->under_way == 0) renew(*c);
+  }
+}
+
+client::connection* client::next_to_renew() noexcept {
+  for (std::size_t tries = connections_.size(); tries > 0; --tries) {
+    last_renewed_ = (last_renewed_ + 1) % connections_.size();
+    connection& c = connections_[last_renewed_];
+    if (c.fd >= 0 && !c.greeting && !c.closing) return &c;
+  }
+  return nullptr;
+}
+
+void client::renew(connection& c) {
+  c.closing = false;
+  close(c.fd);  // leaves the epoll instance as well
+  open(c);
+}
+
 void client::start_sending() {
   const auto now = clock_ns();
-  for (connection& c : connections_) {
-    if (c.fd < 0 || !c.active) continue;
-    while (c.started - c.finished < options_.pipeline) begin_message(c, now);
-    send(c);
+  renewals_.start(now);
+  if (options_.rate) return requests_.start(now);
+  for (connection* c : targets_) {
+    if (c->fd < 0) continue;
+    refill(*c, now);
+    send(*c);
+  }
+}
+
+/// Open loop: hands what has become due to the connections.
+void client::take_due() {
+  if (requests_.next_ns() == schedule::never) return;
+  const auto until_ns = clock_ns();  // not longer, however slow the sending is: answers wait, too
+  for (; requests_.next_ns() <= until_ns; requests_.advance()) {
+    const auto due_ns = requests_.next_ns();
+    const auto now = clock_ns();
+    if (in_window(due_ns)) {
+      ++result_.due;
+      if (now - due_ns > late_ns) ++result_.late;
+    }
+    connection* c = target(due_ns);
+    if (c == nullptr) continue;  // all are lost: nobody answers it
+    push(*c, due_ns);
+    start(*c, now);
+    send(*c);
+  }
+}
+
+/// One after it takes the place of a lost one; nullptr if all are lost.
+client::connection* client::target(std::uint64_t due_ns) {
+  std::size_t at = picker_.next(due_ns);
+  for (std::size_t tries = targets_.size(); tries > 0; --tries) {
+    if (targets_[at]->fd >= 0) return targets_[at];
+    at = (at + 1) % targets_.size();
+  }
+  return nullptr;
+}
+
+void client::wait_and_serve() {
+  std::uint64_t wait_ns = look_at_phase_ns;
+  const auto renewal_ns = greeting_ < most_greeting_ ? renewals_.next_ns() : schedule::never;
+  if (const auto next = std::min(requests_.next_ns(), renewal_ns); next != schedule::never) {
+    const auto now = clock_ns();
+    wait_ns = std::min(wait_ns, next > now ? next - now : 0);
+  }
+  const timespec timeout{.tv_sec = 0, .tv_nsec = static_cast<long>(wait_ns)};
+  std::array<epoll_event, most_events> events;
+  const int n = epoll_pwait2(epoll_, events.data(), most_events, &timeout, nullptr);
+  if (n < 0 && errno != EINTR)
+    die(std::string("epoll_pwait2: ") + std::strerror(errno), "use Linux 5.11 or newer");
+  for (const epoll_event* e = events.data(); e < events.data() + n; ++e) {
+    serve(*static_cast<connection*>(e->data.ptr), e->events);
+    take_due();  // many events take long
   }
 }
 
 void client::serve(connection& c, std::uint32_t events) {
+  if (c.fd < 0) return;  // lost by what else was done in this turn
   // An end or an error that came with the last bytes raises no further edge: read on to see it.
   const bool ending = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
   if ((ending || (events & EPOLLIN) != 0) && !receive(c, ending)) return;
+  if (c.closing && c.under_way == 0) return renew(c);
   send(c);
 }
 
@@ -134,45 +257,87 @@ bool client::receive(connection& c, bool ending) {
     if (n < 0) return fail_by_errno(c, "recv"), false;
     if (n == 0) return fail(c, failure::early_end, "the server closed it"), false;
     const auto bytes = static_cast<std::size_t>(n);
-    if (bytes > c.sent - c.received)
-      return fail(c, failure::mismatch, "more bytes came back than were sent"), false;
-    if (std::memcmp(buffer_.data(), expected(c, c.received), bytes) != 0)
-      return fail(c, failure::mismatch, "other bytes came back than were sent"), false;
-    c.received += bytes;
-    finish_messages(c);
+    const auto answers = protocol_->incoming(c.bytes, {buffer_.data(), bytes});
+    if (!answers) return fail(c, failure::mismatch, answers.error().c_str()), false;
+    if (*answers > c.under_way + (c.greeting ? 1 : 0))
+      return fail(c, failure::mismatch, "more answers came than requests were sent"), false;
+    if (*answers > 0) finish(c, *answers);
     if (bytes < chunk_bytes && !ending) return true;  // the socket is empty
   }
 }
 
-void client::finish_messages(connection& c) {
-  const std::uint64_t size = options_.size_bytes;
-  if (c.received < (c.finished + 1) * size) return;
+void client::finish(connection& c, std::uint64_t answers) {
   const auto now = clock_ns();
-  const bool sending = c.active && (phase_ == phase::warm_up || phase_ == phase::measure);
-  do {
-    const auto took_ns = now - begin_ns(c, c.finished);
-    ++c.finished;
-    --under_way_;
+  for (; answers > 0; --answers) {
+    --unanswered_;
     count(result_.requests);
-    if (c.finished == 1) {
-      --waiting_;
-      result_.connect.record(took_ns);
-      count(result_.connected);
-    } else if (phase_ == phase::measure) {
-      result_.latency.record(took_ns);
+    if (c.greeting) {
+      finish_greeting(c, now);
+    } else {
+      finish_request(c, now);
     }
-    if (sending) begin_message(c, now);
-  } while (c.received >= (c.finished + 1) * size);
+  }
+  c.waiting_since = now;
+  if (!options_.rate) refill(c, now);
+  start(c, now);
+}
+
+void client::finish_greeting(connection& c, std::uint64_t now_ns) {
+  c.greeting = false;
+  --greeting_;
+  if (c.bytes.greeting > 0) {
+    ++result_.reconnects;
+    return result_.reconnect.record(now_ns - c.waiting_since);
+  }
+  result_.connect.record(now_ns - c.waiting_since);
+  count(result_.connected);
+}
+
+void client::finish_request(connection& c, std::uint64_t now_ns) {
+  const auto message = c.started - c.under_way--;
+  const auto due_ns = c.due.pop();
+  if (!in_window(due_ns)) return;
+  ++result_.answered;
+  result_.latency.record(now_ns - due_ns);
+  if (!options_.stall) return;
+  const bool stalled = options_.stall->us_of(c.bytes, message) > 0;
+  (stalled ? result_.stall_latency : result_.plain_latency).record(now_ns - due_ns);
+}
+
+void client::push(connection& c, std::uint64_t due_ns) {
+  c.due.push(due_ns);
+  ++unanswered_;
+}
+
+/// Closed loop: what has been answered makes room for what is due next.
+void client::refill(connection& c, std::uint64_t now_ns) {
+  const bool sending = phase_ == phase::warm_up || phase_ == phase::measure;
+  if (!sending || !c.active || c.greeting || c.closing) return;
+  while (c.due.size() < options_.pipeline) {
+    push(c, now_ns);
+    if (in_window(now_ns)) ++result_.due;
+  }
+  start(c, now_ns);
+}
+
+/// As many as the pipeline takes are under way from here on.
+void client::start(connection& c, std::uint64_t now_ns) {
+  if (c.greeting || c.closing) return;
+  const auto room = std::min<std::size_t>(options_.pipeline, c.due.size()) - c.under_way;
+  if (c.under_way == 0) c.waiting_since = now_ns;
+  c.under_way += static_cast<std::uint32_t>(room);
+  c.started += room;
 }
 
 /// Returns false if the connection failed.
 bool client::send(connection& c) {
-  const std::uint64_t due = c.started * options_.size_bytes;
-  while (c.sent < due) {
-    const std::size_t bytes = std::min<std::uint64_t>(due - c.sent, chunk_bytes);
-    const ssize_t n = ::send(c.fd, expected(c, c.sent), bytes, MSG_NOSIGNAL);
+  const std::uint64_t due_bytes = c.started * protocol_->request_bytes();
+  std::uint64_t& sent = c.bytes.sent_bytes;
+  while (sent < due_bytes) {
+    const std::size_t bytes = std::min<std::uint64_t>(due_bytes - sent, chunk_bytes);
+    const ssize_t n = ::send(c.fd, protocol_->outgoing(c.bytes, sent, bytes), bytes, MSG_NOSIGNAL);
     if (n >= 0) {
-      c.sent += static_cast<std::uint64_t>(n);
+      sent += static_cast<std::uint64_t>(n);
     } else if (errno == EAGAIN) {
       return true;
     } else if (errno != EINTR) {
@@ -182,31 +347,26 @@ bool client::send(connection& c) {
   return true;
 }
 
-void client::begin_message(connection& c, std::uint64_t now_ns) {
-  begin_ns(c, c.started) = now_ns;
-  ++c.started;
-  ++under_way_;
-}
-
 void client::fail_late_ones() {
   const auto now = clock_ns();
-  const auto timeout_ns = static_cast<std::uint64_t>(options_.timeout.count() * 1e9);
   for (connection& c : connections_) {
-    if (c.fd >= 0 && c.finished < c.started && now - begin_ns(c, c.finished) > timeout_ns)
-      fail(c, failure::timeout, "no echo in time");
+    const bool waits = c.fd >= 0 && (c.greeting || c.under_way > 0);
+    if (waits && now - c.waiting_since > in_ns(options_.timeout))
+      fail(c, failure::timeout, "no answer in time");
   }
 }
 
 void client::fail(connection& c, failure kind, const char* what) {
+  const auto answered = c.started - c.under_way - (c.greeting ? 1 : 0);
   if (result_.first_failure[0] == 0) {
     std::snprintf(result_.first_failure.data(), result_.first_failure.size(),
-                  "connection %u, after %llu echoes: %s", global_index(c),
-                  static_cast<unsigned long long>(c.finished), what);
+                  "connection %u, after %llu answers: %s", c.bytes.number,
+                  static_cast<unsigned long long>(answered), what);
   }
   ++result_.failures[static_cast<std::size_t>(kind)];
   count(result_.failed);
-  under_way_ -= c.started - c.finished;
-  if (c.finished == 0) --waiting_;
+  unanswered_ -= c.due.size() + (c.greeting ? 1 : 0);
+  if (c.greeting || c.closing) --greeting_;
   if (c.fd >= 0) close(c.fd);
   c.fd = -1;
 }
@@ -222,17 +382,8 @@ void client::fail_by_errno(connection& c, const char* call) {
   fail(c, kind, what.c_str());
 }
 
-const char* client::expected(const connection& c, std::uint64_t offset) const noexcept {
-  return pattern_.data() + (c.pattern_at + offset) % pattern_period;
-}
-
-std::uint64_t& client::begin_ns(const connection& c, std::uint64_t n) noexcept {
-  const auto index = static_cast<std::size_t>(&c - connections_.data());
-  return begins_ns_[index * options_.pipeline + n % options_.pipeline];
-}
-
-unsigned client::global_index(const connection& c) const noexcept {
-  return static_cast<unsigned>(&c - connections_.data()) * options_.processes + number_;
+bool client::in_window(std::uint64_t due_ns) const noexcept {
+  return window_from_ns_ <= due_ns && due_ns < window_to_ns_;
 }
 
 }  // namespace load

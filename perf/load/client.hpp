@@ -2,17 +2,26 @@
 // client: one process of the load generator. It opens its share of the connections, sends when the
 // parent's phase says so, and checks what comes back.
 //
-// Method: epoll, edge-triggered, both directions registered once; one clock reading per receive.
-// The byte at offset i of a stream is a function of i and of the connection, so that bytes that
-// are lost, doubled, reordered or sent to another connection are seen.
+// Method
+//   - epoll, edge-triggered, both directions registered once; one clock reading per receive.
+//   - A request has a point in time when it is due. In a closed loop that is when an earlier one
+//     has come back; in an open loop the schedule says it, and the picker to which
+//     connection the request goes. Latency counts from there.
+//   - What is due on a connection with a full pipeline waits in the queue of that connection. With
+//     one queue for all, other connections would take over the requests of one that is stuck, and
+//     nobody would see that it was. Users who each have their connection are not helped like that.
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "options.hpp"
+#include "picker.hpp"
+#include "protocol.hpp"
+#include "schedule.hpp"
 #include "shared.hpp"
+#include "time_queue.hpp"
 
 namespace load {
 
@@ -27,45 +36,61 @@ class client {
  private:
   struct connection {
     int fd = -1;
-    bool active = false;           // takes part in warm_up and measure
-    std::uint32_t pattern_at = 0;  // where its stream starts in the pattern
-    std::uint64_t started = 0;     // messages
-    std::uint64_t finished = 0;
-    std::uint64_t sent = 0;  // bytes
-    std::uint64_t received = 0;
+    bool active = false;              // takes part in warm_up and measure
+    bool greeting = false;            // its first request is under way, and nothing else
+    bool closing = false;             // to be made anew as soon as nothing is under way
+    std::uint32_t under_way = 0;      // the first ones of `due`
+    std::uint64_t started = 0;        // requests handed to send(), from the first to the last
+    std::uint64_t waiting_since =
+        0;  // for an answer: since the sending or the answer before it, ns
+    time_queue due;                   // of requests that have not been answered
+    stream bytes;
   };
 
+  void look_at_phase();
+  [[nodiscard]] bool drained() const noexcept;
   void open_more();
-  void open_one();
+  void open(connection& c);
+  void churn();
+  connection* next_to_renew() noexcept;
+  void renew(connection& c);
   void start_sending();
+  void take_due();
+  connection* target(std::uint64_t due_ns);
+  void wait_and_serve();
   void serve(connection& c, std::uint32_t events);
   bool receive(connection& c, bool ending);
-  void finish_messages(connection& c);
+  void finish(connection& c, std::uint64_t answers);
+  void finish_greeting(connection& c, std::uint64_t now_ns);
+  void finish_request(connection& c, std::uint64_t now_ns);
+  void push(connection& c, std::uint64_t due_ns);
+  void refill(connection& c, std::uint64_t now_ns);
+  void start(connection& c, std::uint64_t now_ns);
   bool send(connection& c);
-  void begin_message(connection& c, std::uint64_t now_ns);
   void fail_late_ones();
   void fail(connection& c, failure kind, const char* what);
   void fail_by_errno(connection& c, const char* call);
-
-  [[nodiscard]] const char* expected(const connection& c, std::uint64_t offset) const noexcept;
-  /// When message `n` of the connection was begun; valid while it is under way.
-  [[nodiscard]] std::uint64_t& begin_ns(const connection& c, std::uint64_t n) noexcept;
-  [[nodiscard]] unsigned global_index(const connection& c) const noexcept;
+  [[nodiscard]] bool in_window(std::uint64_t due_ns) const noexcept;
 
   const options& options_;
-  const unsigned number_;
   const std::atomic<phase>& shared_phase_;
   client_result& result_;
+  const std::unique_ptr<protocol> protocol_;
 
   phase phase_ = phase::connect;
   int epoll_ = -1;
-  unsigned opened_ = 0;          // of connections_
-  unsigned waiting_ = 0;         // opened, without their first echo
-  unsigned most_waiting_ = 0;    // this client's share of options.connecting
-  std::uint64_t under_way_ = 0;  // messages of all connections
   std::vector<connection> connections_;
-  std::vector<std::uint64_t> begins_ns_;  // options.pipeline for each connection
-  std::vector<char> pattern_;
+  std::vector<connection*> targets_;  // the active ones
+  picker picker_;                     // of targets_, in an open loop
+  std::size_t last_renewed_ = 0;
+  unsigned opened_ = 0;                            // of connections_
+  unsigned greeting_ = 0;                           // connections, those closing included
+  unsigned most_greeting_ = 0;                     // this client's share of options.connecting
+  std::uint64_t unanswered_ = 0;  // requests of all connections, greetings included
+  schedule requests_;                               // in an open loop
+  schedule renewals_;                               // of connections
+  std::uint64_t window_from_ns_ = schedule::never;  // as this client has seen it
+  std::uint64_t window_to_ns_ = schedule::never;
   std::vector<char> buffer_;
 };
 

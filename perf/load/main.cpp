@@ -1,9 +1,13 @@
-// The load generator for TCP echo servers: --help says what it does, report.cpp documents its
+// The load generator for TCP servers: --help says what it does, report.cpp documents its
 // output. It knows nothing of corespun.
 //
 //   options        what is asked for
 //   shared         the memory between this process and its clients
-//   client         one process that connects, sends and checks
+//   client         one process that connects, sends and receives
+//   schedule       when requests are due in an open loop
+//   picker         which connection they go to
+//   stalls         which messages make the server compute
+//   protocol       what requests look like and when answers are right: echo, http
 //   process_stats  CPU time and memory of a process
 //   report         text and JSON
 //
@@ -223,8 +227,15 @@ class parent {
     report_.requests_total = sum(&client_result::requests);
     for (unsigned i = 0; i < options_.processes; ++i) {
       const client_result& result = shared_.results[i];
+      report_.due += result.due;
+      report_.unanswered += result.due - result.answered;
+      report_.late += result.late;
       report_.latency.add(result.latency);
+      report_.stall_latency.add(result.stall_latency);
+      report_.plain_latency.add(result.plain_latency);
       report_.connect.add(result.connect);
+      report_.reconnects += result.reconnects;
+      report_.reconnect.add(result.reconnect);
       for (std::size_t k = 0; k < failure_kinds; ++k) report_.failures[k] += result.failures[k];
       if (report_.first_failure.empty()) report_.first_failure = result.first_failure.data();
     }

@@ -5,12 +5,15 @@
 #include <sched.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <set>
 #include <string_view>
 
 #include "shared.hpp"
@@ -23,9 +26,11 @@ constexpr unsigned reserved_descriptors = 16;
 
 constexpr const char* help =
     R"(usage: load --port N [options]
-Measures a TCP echo server in a closed loop: each connection sends a message when an earlier one
-has come back, and checks every byte. Only a server that answers is loaded: latencies under a
-fixed rate of arrivals would be longer.
+Measures a TCP echo server and checks every byte, or an HTTP/1.1 server by --http.
+Without --rate in a closed loop: each connection sends a message when an earlier one has come back.
+Only a server that answers is loaded, so latencies look better than users would see them.
+With --rate in an open loop: messages are due at given times, whether or not the server answers,
+and latency counts from then on. What is due on a connection with a full pipeline waits there.
 
   --host ADDRESS      where the server listens (127.0.0.1)
   --port N            and its port
@@ -36,11 +41,26 @@ fixed rate of arrivals would be longer.
   --connecting N      most connections at once that wait for their first echo, so that the
                       server's queue of connections to accept does not overflow (128)
   --size BYTES        of a message (64)
+  --http PATH         messages are GET requests for this path; each answer must have status 200, a
+                      Content-Length and the same one as the first
   --pipeline D        messages under way on each connection (1)
-  --active PERCENT    share of the connections that send; the others idle after one echo (100)
+  --active PERCENT    share of the connections that send; the others idle after one echo; may be
+                      a fraction such as 0.1 (100)
+  --rate R            messages per second on all connections together, which take turns
+  --arrivals KIND     poisson, as from many independent users, or constant distances (poisson)
+  --hot PERCENT       share of the messages that go to one connection of each process; the others
+                      take turns for the rest. Needs --rate (0)
+  --hot-moves S       another connection becomes the hot one so often (never)
+  --churn PERCENT     so many of all connections are closed, between two messages, and made anew per
+                      second (0)
+  --stall PERCENT     share of the messages that ask the server to compute before it answers: the
+                      first four bytes of each are 0 or --stall-us, little-endian. Only for servers
+                      that understand it and read messages of --size, which is at least 8
+  --stall-us US       for how long (1000)
   --warmup S          seconds before the measurement (0.5)
   --seconds S         of measurement (3)
-  --timeout S         for a single message, and for a connection and its first echo (10)
+  --timeout S         for an answer, for a connection and its first echo, and for all that is
+                      unanswered at the end of the measurement (10)
   --cpu LIST          pin the processes to these CPUs in turn, as in 1 or 0,2-3
   --server-pid PID    also measure this process: CPU time and memory
   --json              one JSON object on stdout instead of text; report.cpp documents it
@@ -59,6 +79,20 @@ T number(const char* option, std::string_view text, T least, T most) {
         "see --help");
   }
   return value;
+}
+
+arrivals arrivals_kind(std::string_view text) {
+  if (text == "poisson") return arrivals::poisson;
+  if (text == "constant") return arrivals::constant;
+  die("--arrivals '" + std::string(text) + "' is not known", "use poisson or constant");
+}
+
+std::string path(const char* option, std::string_view text) {
+  const auto plain = [](char c) { return c > ' ' && c <= '~' && c != '"' && c != '\\'; };
+  if (!text.starts_with('/') || !std::ranges::all_of(text, plain))
+    die("--" + std::string(option) + " '" + std::string(text) + "' is not a path",
+        "use one such as /plaintext, other characters encoded as in %20");
+  return std::string(text);
 }
 
 std::vector<int> cpu_list(const char* option, std::string_view text) {
@@ -82,6 +116,8 @@ unsigned source_ports() {
   return last - first + 1;
 }
 
+seconds run_time(const options& o) { return o.warm_up + o.measured; }
+
 void settle_addresses(options& o) {
   if (inet_pton(AF_INET, o.host.c_str(), &o.destination) != 1)
     die("--host '" + o.host + "' is not an IPv4 address", "use one such as 127.0.0.1");
@@ -92,8 +128,11 @@ void settle_addresses(options& o) {
   const unsigned comfortable = ports / 4;
   const unsigned asked = o.addresses;
   if (asked == 0) {
-    const unsigned useful = (o.connections + comfortable - 1) / comfortable;
-    o.addresses = loopback ? std::min(useful, most_addresses) : 1;
+    // The port of a closed connection stays in use for the minute of its TIME_WAIT.
+    const double closed_per_s = o.connections * o.churn_percent / 100;
+    const double in_use = o.connections + closed_per_s * std::min(60.0, run_time(o).count());
+    const double useful = std::ceil(in_use / comfortable);
+    o.addresses = loopback ? static_cast<unsigned>(std::min<double>(useful, most_addresses)) : 1;
   }
   if (o.addresses > 1 && !loopback)
     die("--addresses " + std::to_string(asked) + " towards " + o.host +
@@ -104,6 +143,26 @@ void settle_addresses(options& o) {
             " source ports on each of " + std::to_string(o.addresses) + " source addresses",
         asked == 0 ? "widen net.ipv4.ip_local_port_range" : "raise --addresses");
   }
+}
+
+void check_combinations(const options& o, const std::set<std::string_view>& given) {
+  if (given.contains("arrivals") && !o.rate)
+    die("--arrivals in a closed loop, where answers decide when messages are due",
+        "add --rate for an open loop");
+  if (o.rate && o.active_percent == 0) die("--rate, but no connection is active", "raise --active");
+  if (given.contains("hot") && !o.rate)
+    die("--hot in a closed loop, where each connection sends as fast as it is answered",
+        "add --rate for an open loop");
+  if (given.contains("hot-moves") && !given.contains("hot"))
+    die("--hot-moves without a hot connection", "add --hot with its share");
+  if (given.contains("stall-us") && !given.contains("stall"))
+    die("--stall-us without messages that stall", "add --stall with their share");
+  for (const char* name : {"size", "stall"})
+    if (o.http_path && given.contains(name))
+      die("--" + std::string(name) + " is of the messages of an echo, not of --http",
+          "leave one of the two out");
+  if (given.contains("stall") && o.size_bytes < 8)
+    die("--stall needs messages of at least 8 bytes", "raise --size");
 }
 
 void settle_descriptors(const options& o) {
@@ -129,12 +188,28 @@ void die(const std::string& what, const std::string& now) {
   std::exit(1);
 }
 
+bool is_active(const options& o, unsigned number) noexcept {
+  constexpr std::uint64_t all = 1'000'000;
+  const auto some = static_cast<std::uint64_t>(std::llround(o.active_percent * all / 100));
+  return number * some % all < some;
+}
+
+unsigned active_connections(const options& o) noexcept {
+  unsigned active = 0;
+  for (unsigned i = 0; i < o.connections; ++i) active += is_active(o, i);
+  return active;
+}
+
 options parse_options(int argc, char** argv) {
   static const option known[] = {{"host", 1, nullptr, 'h'},      {"port", 1, nullptr, 'p'},
                                  {"addresses", 1, nullptr, 'a'}, {"connections", 1, nullptr, 'c'},
                                  {"processes", 1, nullptr, 'P'}, {"connecting", 1, nullptr, 'C'},
-                                 {"size", 1, nullptr, 's'},      {"pipeline", 1, nullptr, 'd'},
-                                 {"active", 1, nullptr, 'A'},    {"warmup", 1, nullptr, 'w'},
+                                 {"size", 1, nullptr, 's'},      {"http", 1, nullptr, 'T'},
+                                 {"pipeline", 1, nullptr, 'd'},  {"active", 1, nullptr, 'A'},
+                                 {"rate", 1, nullptr, 'r'},      {"arrivals", 1, nullptr, 'k'},
+                                 {"hot", 1, nullptr, 'o'},       {"hot-moves", 1, nullptr, 'O'},
+                                 {"churn", 1, nullptr, 'n'},     {"stall", 1, nullptr, 'l'},
+                                 {"stall-us", 1, nullptr, 'L'},  {"warmup", 1, nullptr, 'w'},
                                  {"seconds", 1, nullptr, 'S'},   {"timeout", 1, nullptr, 't'},
                                  {"cpu", 1, nullptr, 'u'},       {"server-pid", 1, nullptr, 'v'},
                                  {"json", 0, nullptr, 'j'},      {"help", 0, nullptr, 'H'},
@@ -143,8 +218,10 @@ options parse_options(int argc, char** argv) {
   constexpr double hour = 3600;
   options o;
   int at = 0;
+  std::set<std::string_view> given;
   for (int c; (c = getopt_long(argc, argv, "", known, &at)) != -1;) {
     const char* name = known[at].name;
+    given.insert(name);
     switch (c) {
       case 'h': o.host = optarg; break;
       case 'p': o.port = number<std::uint16_t>(name, optarg, 1, 65535); break;
@@ -153,8 +230,16 @@ options parse_options(int argc, char** argv) {
       case 'P': o.processes = number(name, optarg, 1u, most_processes); break;
       case 'C': o.connecting = number(name, optarg, 1u, many); break;
       case 's': o.size_bytes = number<std::uint64_t>(name, optarg, 1, 1u << 30); break;
+      case 'T': o.http_path = path(name, optarg); break;
       case 'd': o.pipeline = number(name, optarg, 1u, 4096u); break;
-      case 'A': o.active_percent = number(name, optarg, 0u, 100u); break;
+      case 'A': o.active_percent = number(name, optarg, 0.0, 100.0); break;
+      case 'r': o.rate = number(name, optarg, 0.001, 1e8); break;
+      case 'k': o.arrivals_kind = arrivals_kind(optarg); break;
+      case 'o': o.hot_percent = number(name, optarg, 0.0, 100.0); break;
+      case 'O': o.hot_moves = seconds(number(name, optarg, 0.001, hour)); break;
+      case 'n': o.churn_percent = number(name, optarg, 0.0, 100'000.0); break;
+      case 'l': o.stall_percent = number(name, optarg, 0.0, 100.0); break;
+      case 'L': o.stall_us = number(name, optarg, 1u, 60'000'000u); break;
       case 'w': o.warm_up = seconds(number(name, optarg, 0.0, hour)); break;
       case 'S': o.measured = seconds(number(name, optarg, 0.01, hour)); break;
       case 't': o.timeout = seconds(number(name, optarg, 0.01, hour)); break;
@@ -167,6 +252,8 @@ options parse_options(int argc, char** argv) {
   }
   if (optind < argc) die("'" + std::string(argv[optind]) + "' is not an option", "see --help");
   if (o.port == 0) die("no port to connect to", "give the server's port by --port");
+  check_combinations(o, given);
+  if (given.contains("stall")) o.stall.emplace(o.stall_percent, o.stall_us);
   o.processes = std::min(o.processes, o.connections);
   settle_addresses(o);
   settle_descriptors(o);

@@ -24,11 +24,18 @@ struct report {
   double window_s = 0;               // measured
   std::uint64_t requests = 0;        // echoes in the window
   std::uint64_t requests_total = 0;  // echoes from the first connection to the last close
+  std::uint64_t due = 0;             // requests due in the window
+  std::uint64_t unanswered = 0;      // of these
+  std::uint64_t late = 0;            // of these
   std::uint64_t own_cpu_ns = 0;      // of all clients, in the window
   std::array<std::uint64_t, failure_kinds> failures{};
   std::string first_failure;  // in words
   histogram latency;
+  histogram stall_latency;
+  histogram plain_latency;
   histogram connect;
+  std::uint64_t reconnects = 0;  // in the warm-up and the window
+  histogram reconnect;
   server_report server;
 };
 

@@ -33,8 +33,15 @@ struct alignas(64) client_result {
   std::atomic<std::uint64_t> failed;     // connections lost
   std::array<std::uint64_t, failure_kinds> failures{};
   std::array<char, 160> first_failure{};  // in words; empty if there is none
-  histogram latency;                      // of the messages that came back in phase::measure
+  std::uint64_t due = 0;                  // requests due in phase::measure
+  std::uint64_t answered = 0;             // of these, until the end
+  std::uint64_t late = 0;                 // of these, sent late by the client's own fault
+  histogram latency;                      // of those answered, from the time when they were due
+  histogram stall_latency;                // the same of those that asked the server to compute
+  histogram plain_latency;                // and of the others, only with options.stall
   histogram connect;                      // from connect() to the first echo
+  std::uint64_t reconnects = 0;           // connections made anew
+  histogram reconnect;                    // the same of these
 };
 
 constexpr unsigned most_processes = 64;
