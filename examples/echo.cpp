@@ -2,8 +2,12 @@
 
 #include "server.hpp"
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <atomic>
 #include <memory>
+#include <string>
 #include <vector>
 
 using namespace corespun;
@@ -37,6 +41,7 @@ task<> print_stats(std::shared_ptr<std::vector<counters>> all, bool wanted) {
   std::uint64_t requests = 0;
   std::uint64_t connections = 0;
   std::uint64_t system_calls = 0;
+  std::string by_core;
   auto ask_all = [&](scope& s) -> task<> {
     for (unsigned core = 0; core < this_core::count(); ++core) {
       (void)s.spawn_on(core, [&mine = (*all)[core]]() -> task<> {
@@ -51,22 +56,41 @@ task<> print_stats(std::shared_ptr<std::vector<counters>> all, bool wanted) {
     requests += c.requests;
     connections += c.connections;
     system_calls += c.system_calls;
+    by_core += (by_core.empty() ? "" : ",") + std::to_string(c.requests);
   }
-  std::printf("{\"requests\":%llu,\"connections\":%llu,\"syscalls\":%llu,\"driver\":\"%s\"}\n",
-              static_cast<unsigned long long>(requests),
-              static_cast<unsigned long long>(connections),
-              static_cast<unsigned long long>(system_calls), this_core::driver_name());
+  std::printf(
+      "{\"requests\":%llu,\"connections\":%llu,\"syscalls\":%llu,\"driver\":\"%s\","
+      "\"requests_by_core\":[%s]}\n",
+      static_cast<unsigned long long>(requests), static_cast<unsigned long long>(connections),
+      static_cast<unsigned long long>(system_calls), this_core::driver_name(), by_core.c_str());
+}
+
+/// That this process may open, of which it makes use.
+unsigned most_descriptors() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<unsigned>(std::min<rlim_t>(limit.rlim_max, 1 << 20));
 }
 
 int main(int argc, char** argv) {
   bool stats = false;
   bool multishot = false;
+  bool direct = false;
+  bool tables = false;
   const example::server_options settings = example::parse(
       argc, argv, "echoes what it receives",
       {{"--stats", "print counters as JSON at the end", &stats},
-       {"--multishot", "keep one receive armed for many messages (io_uring)", &multishot}});
+       {"--multishot", "keep one receive armed for many messages (io_uring)", &multishot},
+       {"--direct", "each core's ring holds as many connections as a process may open descriptors",
+        &direct},
+       {"--tables", "the same by a file table per core, which serves epoll, too", &tables}});
   options o;
   o.cores = settings.cores;
+  o.io.file_table_per_core = tables;
+  const unsigned most = most_descriptors();
+  if (direct) o.io.direct_descriptors = most;
   auto start = [&](scope& s) -> task<int> {
     // The scope outlives all connections, and its exit handler keeps the counters alive.
     const auto all = std::make_shared<std::vector<counters>>(this_core::count());

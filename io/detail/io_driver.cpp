@@ -154,7 +154,7 @@ bool io_driver::goes_on(op& o, int& result) noexcept {
     return wanted(o);
   }
   if (result == -ENOBUFS && o.code == op_code::recv_lease && o.buffers != 0) {
-    o.buffers = 0;  // no large buffer is free: a small one will do
+    if (!lend_more(1)) o.buffers = 0;  // no large buffer is free: a small one will do
     return wanted(o);
   }
   if (!o.whole || result < 0) return false;
@@ -395,7 +395,7 @@ void io_driver::starve(op& o) noexcept {
   o.where = op::place::starved;
   // The last lease may have come back between the kernel's answer and now: then nobody else would
   // feed this one.
-  const bool fed = ring_free_ > 0 && !o.by_readiness;
+  const bool fed = !o.by_readiness && (ring_free_ > 0 || lend_more(0));
   starved_.push(o);
   if (fed) feed_starved();
 }

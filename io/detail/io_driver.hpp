@@ -124,8 +124,10 @@ class alignas(16) io_driver : public driver {  // file::at_ marks its address
   void give_back_file(file& f) noexcept;
   /// The descriptor is about to be closed.
   virtual void forget_file(file&) noexcept {}
-  /// All small buffers belong to the kernel now.
-  void lent_to_ring(std::size_t count) noexcept { ring_free_ = count; }
+  /// So many more small buffers belong to the kernel.
+  void lent_to_ring(std::size_t count) noexcept { ring_free_ += count; }
+  /// None is left of those that the kernel has. False: there are no others.
+  [[nodiscard]] virtual bool lend_more(unsigned /*cls*/) noexcept { return false; }
   /// Gives a buffer to whoever fills it.
   virtual void provide(unsigned cls, std::uint16_t id) noexcept { pool_.put(cls, id); }
 

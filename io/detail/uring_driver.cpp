@@ -147,6 +147,7 @@ struct buffer_ring {
   io_uring_buf_ring* shared = nullptr;
   std::size_t bytes = 0;
   int mask = 0;
+  unsigned lent = 0;  // of the first ids
   ~buffer_ring() {
     if (shared != nullptr) ::munmap(shared, bytes);
   }
@@ -255,9 +256,19 @@ class uring_driver final : public io_driver {
     reg.bgid = static_cast<__u16>(cls);
     if (io_uring_register_buf_ring(&ring_.it, &reg, 0) != 0) return false;  // before Linux 5.19
     pool().lend_to_ring(cls);
-    for (unsigned id = 0; id < count; ++id) provide(cls, static_cast<std::uint16_t>(id));
-    if (cls == 0) lent_to_ring(count);
-    return true;
+    return lend_more(cls);
+  }
+
+  // The kernel takes the buffers in turn, so all that it has are touched. It gets as many as were
+  // ever needed at once, more or less: they stay in the cache, and the others take no memory.
+  bool lend_more(unsigned cls) noexcept override {
+    static constexpr unsigned at_first[] = {64, 4};
+    buffer_ring& r = buffer_rings_[cls];
+    const unsigned before = r.lent;
+    r.lent = std::min(std::max(2 * before, at_first[cls]), pool().for_ring(cls));
+    for (unsigned id = before; id < r.lent; ++id) provide(cls, static_cast<std::uint16_t>(id));
+    if (cls == 0) lent_to_ring(r.lent - before);
+    return r.lent > before;
   }
 
   void provide(unsigned cls, std::uint16_t id) noexcept override {

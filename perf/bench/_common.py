@@ -132,9 +132,14 @@ def figures(command, cores):
     return done.stdout
 
 
+def cpus():
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def core_counts(wanted):
     """Those of the wanted numbers of cores that this machine has."""
-    there = len(os.sched_getaffinity(0))
+    there = cpus()
     if missing := [cores for cores in wanted if cores > there]:
         print(f"skipped: {missing} cores, since only {there} are here", file=sys.stderr)
     return [cores for cores in wanted if cores <= there]
@@ -153,7 +158,7 @@ def rounds(count, what):
 
 
 def two_cpus(why):
-    if len(os.sched_getaffinity(0)) < 2:
+    if cpus() < 2:
         fail("there is one CPU only", why, "measure on a machine with two or more")
 
 

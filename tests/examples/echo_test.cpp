@@ -69,6 +69,20 @@ TEST(echo, works_with_one_receive_armed_for_many_messages) {
   echo.end();
 }
 
+TEST(echo, works_with_slots_of_the_rings_and_with_a_file_table_per_core) {
+  for (const char* how : {"--direct", "--tables"}) {
+    server echo("echo", {how, "--cores", "3"});
+    std::vector<client> clients;
+    for (int i = 0; i < 20; ++i) clients.emplace_back(echo.at());
+    for (const client& c : clients) {
+      c.say("hello");
+      EXPECT_EQ(c.hear(5), "hello") << how;
+    }
+    clients.clear();
+    echo.end();
+  }
+}
+
 TEST(echo, tells_its_driver_and_cores) {
   server echo("echo", {"--cores", "3"});
   EXPECT_NE(echo.greeting().find("3 cores"), std::string::npos) << echo.greeting();
