@@ -159,7 +159,7 @@ void client::churn() {
   const auto now = clock_ns();
   for (; renewals_.next_ns() <= now && greeting_ < most_greeting_; renewals_.advance()) {
     connection* c = next_to_renew();
-    if (c == nullptr) return;  // all are lost, or on their way already
+    if (c == nullptr) continue;  // all are lost, or on their way already
     c->closing = true;
     ++greeting_;
     if (c->under_way == 0) renew(*c);

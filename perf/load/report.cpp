@@ -12,7 +12,8 @@
 //   due                 requests that were due in the window; in a closed loop one is due when an
 //                       earlier one has come back
 //   unanswered          those of them that were not answered until the end, which is when all are,
-//                       or --timeout after the window; also those of connections that were lost
+//                       or a little more than --timeout after the window; also those of connections
+//                       that were lost
 //   latency_us          {p50, p99, p999, max} of those that were answered, from when they were due:
 //                       with --rate, waiting for a connection with a full pipeline counts
 //   connect_seconds     until all connections had their first echo
@@ -26,7 +27,7 @@
 //   hot_percent         only with --hot: as asked for
 //   hot_moves_seconds   only with --hot: as asked for; null if the hot connection stays
 //   churn_percent       only with --churn: as asked for
-//   reconnects          only with --churn: connections made anew in the warm-up and the window
+//   reconnects          only with --churn: connections made anew, from the warm-up to the end
 //   reconnect_us        only with --churn: as connect_us, of these
 //   stall_percent, stall_us   only with --stall: as asked for
 //   stall_latency_us, plain_latency_us

@@ -34,7 +34,7 @@ struct report {
   histogram stall_latency;
   histogram plain_latency;
   histogram connect;
-  std::uint64_t reconnects = 0;  // in the warm-up and the window
+  std::uint64_t reconnects = 0;  // from the warm-up to the end
   histogram reconnect;
   server_report server;
 };
