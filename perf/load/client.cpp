@@ -55,13 +55,7 @@ schedule renewal_schedule(const options& o, unsigned number, std::size_t connect
 
 client::client(const options& o, unsigned number, const std::atomic<phase>& now,
                client_result& result)
-    : options_(o),
-      shared_phase_(now),
-      result_(result),
-      protocol_(make_protocol(o)),
-      picker_(0, 0, 0, 0),
-      requests_(arrivals::constant, 0, 0, 0),
-      renewals_(arrivals::constant, 0, 0, 0) {
+    : options_(o), shared_phase_(now), result_(result), protocol_(make_protocol(o)) {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_ < 0)
     die(std::string("epoll_create1: ") + std::strerror(errno),
@@ -130,7 +124,7 @@ void client::open_more() {
 
 void client::open(connection& c) {
   c.greeting = true;
-  c.waiting_since = clock_ns();
+  c.waiting_since_ns = clock_ns();
   c.bytes.greeting = c.started++;
   ++unanswered_;
 
@@ -159,7 +153,7 @@ void client::churn() {
   const auto now = clock_ns();
   for (; renewals_.next_ns() <= now && greeting_ < most_greeting_; renewals_.advance()) {
     connection* c = next_to_renew();
-    if (c == nullptr) return;  // all are lost, or on their way already
+    if (c == nullptr) continue;  // all are lost, or on their way already
     c->closing = true;
     ++greeting_;
     if (c->under_way == 0) renew(*c);
@@ -277,7 +271,7 @@ void client::finish(connection& c, std::uint64_t answers) {
       finish_request(c, now);
     }
   }
-  c.waiting_since = now;
+  c.waiting_since_ns = now;
   if (!options_.rate) refill(c, now);
   start(c, now);
 }
@@ -287,9 +281,9 @@ void client::finish_greeting(connection& c, std::uint64_t now_ns) {
   --greeting_;
   if (c.bytes.greeting > 0) {
     ++result_.reconnects;
-    return result_.reconnect.record(now_ns - c.waiting_since);
+    return result_.reconnect.record(now_ns - c.waiting_since_ns);
   }
-  result_.connect.record(now_ns - c.waiting_since);
+  result_.connect.record(now_ns - c.waiting_since_ns);
   count(result_.connected);
 }
 
@@ -324,7 +318,7 @@ void client::refill(connection& c, std::uint64_t now_ns) {
 void client::start(connection& c, std::uint64_t now_ns) {
   if (c.greeting || c.closing) return;
   const auto room = std::min<std::size_t>(options_.pipeline, c.due.size()) - c.under_way;
-  if (c.under_way == 0) c.waiting_since = now_ns;
+  if (c.under_way == 0) c.waiting_since_ns = now_ns;
   c.under_way += static_cast<std::uint32_t>(room);
   c.started += room;
 }
@@ -351,7 +345,7 @@ void client::fail_late_ones() {
   const auto now = clock_ns();
   for (connection& c : connections_) {
     const bool waits = c.fd >= 0 && (c.greeting || c.under_way > 0);
-    if (waits && now - c.waiting_since > in_ns(options_.timeout))
+    if (waits && now - c.waiting_since_ns > in_ns(options_.timeout))
       fail(c, failure::timeout, "no answer in time");
   }
 }

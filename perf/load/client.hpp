@@ -5,8 +5,8 @@
 // Method
 //   - epoll, edge-triggered, both directions registered once; one clock reading per receive.
 //   - A request has a point in time when it is due. In a closed loop that is when an earlier one
-//     has come back; in an open loop the schedule says it, and the picker to which
-//     connection the request goes. Latency counts from there.
+//     has come back; in an open loop the schedule says it, and the picker says which connection
+//     the request goes to. Latency counts from there.
 //   - What is due on a connection with a full pipeline waits in the queue of that connection. With
 //     one queue for all, other connections would take over the requests of one that is stuck, and
 //     nobody would see that it was. Users who each have their connection are not helped like that.
@@ -36,14 +36,13 @@ class client {
  private:
   struct connection {
     int fd = -1;
-    bool active = false;              // takes part in warm_up and measure
-    bool greeting = false;            // its first request is under way, and nothing else
-    bool closing = false;             // to be made anew as soon as nothing is under way
-    std::uint32_t under_way = 0;      // the first ones of `due`
-    std::uint64_t started = 0;        // requests handed to send(), from the first to the last
-    std::uint64_t waiting_since =
-        0;  // for an answer: since the sending or the answer before it, ns
-    time_queue due;                   // of requests that have not been answered
+    bool active = false;                 // takes part in warm_up and measure
+    bool greeting = false;               // its first request is under way, and nothing else
+    bool closing = false;                // to be made anew as soon as nothing is under way
+    std::uint32_t under_way = 0;         // the first ones of `due`
+    std::uint64_t started = 0;           // requests handed to send(), from the first to the last
+    std::uint64_t waiting_since_ns = 0;  // for an answer: since the sending, or the answer before
+    time_queue due;  // of requests that have not been answered
     stream bytes;
   };
 
@@ -81,14 +80,14 @@ class client {
   int epoll_ = -1;
   std::vector<connection> connections_;
   std::vector<connection*> targets_;  // the active ones
-  picker picker_;                     // of targets_, in an open loop
-  std::size_t last_renewed_ = 0;
-  unsigned opened_ = 0;                            // of connections_
-  unsigned greeting_ = 0;                           // connections, those closing included
-  unsigned most_greeting_ = 0;                     // this client's share of options.connecting
+  picker picker_;  // of targets_, in an open loop
+  schedule requests_;  // in an open loop
+  schedule renewals_;  // of connections
+  std::size_t last_renewed_ = 0;  // of connections_
+  unsigned opened_ = 0;  // of connections_
+  unsigned greeting_ = 0;  // connections, those closing included
+  unsigned most_greeting_ = 0;  // this client's share of options.connecting
   std::uint64_t unanswered_ = 0;  // requests of all connections, greetings included
-  schedule requests_;                               // in an open loop
-  schedule renewals_;                               // of connections
   std::uint64_t window_from_ns_ = schedule::never;  // as this client has seen it
   std::uint64_t window_to_ns_ = schedule::never;
   std::vector<char> buffer_;

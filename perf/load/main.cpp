@@ -160,6 +160,7 @@ class parent {
     if (saw(failure::refused)) return "check --host and --port, and that the server is running";
     if (saw(failure::timeout))
       return "check the server's limit of descriptors; if it is only slow, raise --timeout";
+    if (saw(failure::mismatch)) return "check that the server speaks what is asked for, see --http";
     return "see what the server says";
   }
 

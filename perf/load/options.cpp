@@ -35,17 +35,18 @@ and latency counts from then on. What is due on a connection with a full pipelin
   --host ADDRESS      where the server listens (127.0.0.1)
   --port N            and its port
   --addresses K       connect from K source addresses, 127.0.0.1 and up, since each has only some
-                      28,000 ports towards one server (as many as are needed, at most 16)
+                      28,000 ports towards one server, and --churn uses them up (as many as
+                      are needed, at most 16)
   --connections N     in all processes together (100)
   --processes P       processes that share the connections; descriptors are limited in each (1)
-  --connecting N      most connections at once that wait for their first echo, so that the
+  --connecting N      most connections at once that wait for their first answer, so that the
                       server's queue of connections to accept does not overflow (128)
   --size BYTES        of a message (64)
   --http PATH         messages are GET requests for this path; each answer must have status 200, a
                       Content-Length and the same one as the first
   --pipeline D        messages under way on each connection (1)
-  --active PERCENT    share of the connections that send; the others idle after one echo; may be
-                      a fraction such as 0.1 (100)
+  --active PERCENT    share of the connections that send, also a fraction such as 0.1; the
+                      others idle after one answer (100)
   --rate R            messages per second on all connections together, which take turns
   --arrivals KIND     poisson, as from many independent users, or constant distances (poisson)
   --hot PERCENT       share of the messages that go to one connection of each process; the others
@@ -59,7 +60,7 @@ and latency counts from then on. What is due on a connection with a full pipelin
   --stall-us US       for how long (1000)
   --warmup S          seconds before the measurement (0.5)
   --seconds S         of measurement (3)
-  --timeout S         for an answer, for a connection and its first echo, and for all that is
+  --timeout S         for an answer, for a connection and its first one, and for all that is
                       unanswered at the end of the measurement (10)
   --cpu LIST          pin the processes to these CPUs in turn, as in 1 or 0,2-3
   --server-pid PID    also measure this process: CPU time and memory
@@ -149,7 +150,8 @@ void check_combinations(const options& o, const std::set<std::string_view>& give
   if (given.contains("arrivals") && !o.rate)
     die("--arrivals in a closed loop, where answers decide when messages are due",
         "add --rate for an open loop");
-  if (o.rate && o.active_percent == 0) die("--rate, but no connection is active", "raise --active");
+  if (o.rate && active_connections(o) == 0)
+    die("--rate, but no connection is active", "raise --active");
   if (given.contains("hot") && !o.rate)
     die("--hot in a closed loop, where each connection sends as fast as it is answered",
         "add --rate for an open loop");

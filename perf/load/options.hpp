@@ -24,7 +24,7 @@ struct options {
   std::uint16_t port = 0;
   unsigned processes = 1;
   unsigned connections = 100;
-  unsigned connecting = 128;  // most connections at once that wait for their first echo
+  unsigned connecting = 128;  // most connections at once that wait for their first answer
   std::optional<std::string> http_path;  // without it, an echo of messages of size_bytes
   std::uint64_t size_bytes = 64;
   unsigned pipeline = 1;

@@ -10,7 +10,10 @@ namespace load {
 
 class picker {
  public:
-  /// Of `connections` ones, which next() needs one of. `hot_share`: 0 to 1. The hot one changes each
+  /// Of none; next() needs at least one.
+  picker() : picker(0, 0, 0, 0) {}
+
+  /// Of `connections` ones. `hot_share`: 0 to 1. The hot one changes each
   /// `moves_every_ns`; never with 0. The seed determines which requests it gets.
   picker(std::size_t connections, double hot_share, std::uint64_t moves_every_ns,
          std::uint32_t seed)

@@ -5,18 +5,19 @@
 //   rate                requests per second asked for in an open loop; null in a closed one
 //   arrivals            "poisson", "constant"; null in a closed loop
 //   seconds             length of the measured window
-//   requests            echoes in the window, the first ones of connections made anew included;
+//   requests            answers in the window, the first ones of connections made anew included;
 //                       requests_per_second
-//   requests_total      echoes from first to last: the first one of each connection, warm-up and
+//   requests_total      answers from first to last: the first one of each connection, warm-up and
 //                       drain included. To be compared with the server's own counts.
 //   due                 requests that were due in the window; in a closed loop one is due when an
 //                       earlier one has come back
 //   unanswered          those of them that were not answered until the end, which is when all are,
-//                       or --timeout after the window; also those of connections that were lost
+//                       or a little more than --timeout after the window; also those of connections
+//                       that were lost
 //   latency_us          {p50, p99, p999, max} of those that were answered, from when they were due:
 //                       with --rate, waiting for a connection with a full pipeline counts
-//   connect_seconds     until all connections had their first echo
-//   connect_us          {p50, p99, p999, max} from connect() to the first echo
+//   connect_seconds     until all connections had their first answer
+//   connect_us          {p50, p99, p999, max} from connect() to the first answer
 //   errors              {refused, reset, timeout, short, mismatch, other}: connections lost
 //   load_cpu            CPUs' worth of time the load generator took, 1.0 being one whole CPU
 //   late_sends          only with --rate: share of the due ones, 0 to 1, that the load generator itself
@@ -26,7 +27,7 @@
 //   hot_percent         only with --hot: as asked for
 //   hot_moves_seconds   only with --hot: as asked for; null if the hot connection stays
 //   churn_percent       only with --churn: as asked for
-//   reconnects          only with --churn: connections made anew in the warm-up and the window
+//   reconnects          only with --churn: connections made anew, from the warm-up to the end
 //   reconnect_us        only with --churn: as connect_us, of these
 //   stall_percent, stall_us   only with --stall: as asked for
 //   stall_latency_us, plain_latency_us
@@ -37,7 +38,7 @@
 //     cpu                       as load_cpu
 //     rss_before_bytes, rss_idle_bytes, rss_after_bytes
 //                               resident memory before the first connection; with all of them, each
-//                               after one echo; after the window
+//                               after one answer; after the window
 //     rss_bytes_per_connection  (idle - before) / connections
 
 #include "report.hpp"

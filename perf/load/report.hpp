@@ -15,26 +15,26 @@ namespace load {
 struct server_report {
   std::optional<std::uint64_t> cpu_ns;            // in the window
   std::optional<std::uint64_t> rss_before_bytes;  // without our connections
-  std::optional<std::uint64_t> rss_idle_bytes;    // all open, each after one echo, none sending
-  std::optional<std::uint64_t> rss_after_bytes;   // all open, after the window
+  std::optional<std::uint64_t> rss_idle_bytes;  // all open, each after one answer, none sending
+  std::optional<std::uint64_t> rss_after_bytes;  // all open, after the window
 };
 
 struct report {
-  double connect_s = 0;              // until all connections had their first echo
-  double window_s = 0;               // measured
-  std::uint64_t requests = 0;        // echoes in the window
-  std::uint64_t requests_total = 0;  // echoes from the first connection to the last close
-  std::uint64_t due = 0;             // requests due in the window
-  std::uint64_t unanswered = 0;      // of these
-  std::uint64_t late = 0;            // of these
-  std::uint64_t own_cpu_ns = 0;      // of all clients, in the window
+  double connect_s = 0;  // until all connections had their first answer
+  double window_s = 0;  // measured
+  std::uint64_t requests = 0;  // answers in the window
+  std::uint64_t requests_total = 0;  // answers from the first connection to the last close
+  std::uint64_t due = 0;  // requests due in the window
+  std::uint64_t unanswered = 0;  // of these
+  std::uint64_t late = 0;  // of these
+  std::uint64_t own_cpu_ns = 0;  // of all clients, in the window
   std::array<std::uint64_t, failure_kinds> failures{};
   std::string first_failure;  // in words
   histogram latency;
   histogram stall_latency;
   histogram plain_latency;
   histogram connect;
-  std::uint64_t reconnects = 0;  // in the warm-up and the window
+  std::uint64_t reconnects = 0;  // from the warm-up to the end
   histogram reconnect;
   server_report server;
 };

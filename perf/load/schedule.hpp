@@ -17,6 +17,9 @@ class schedule {
  public:
   static constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max();
 
+  /// Nothing is ever due.
+  schedule() : schedule(arrivals::constant, 0, 0, 0) {}
+
   /// Nothing is due before start(), and nothing at all if the rate is 0. `phase`, 0 to 1: when the
   /// first constant arrival is due, as a share of their distance. The seed determines Poisson ones.
   schedule(arrivals kind, double per_second, double phase, std::uint32_t seed)

@@ -12,7 +12,7 @@
 namespace load {
 
 enum class phase : std::uint32_t {
-  connect,  // open all connections and see one echo on each
+  connect,  // open all connections and see one answer on each
   hold,     // keep them, send nothing
   warm_up,  // send
   measure,  // send, and record latencies
@@ -28,8 +28,8 @@ constexpr std::array<const char*, failure_kinds> failure_names{"refused", "reset
 /// number of requests at a point in time, without publishing anything else. The plain members are
 /// read after the client has ended.
 struct alignas(64) client_result {
-  std::atomic<std::uint64_t> requests;   // echoes, in all phases
-  std::atomic<std::uint64_t> connected;  // connections that have seen their first echo
+  std::atomic<std::uint64_t> requests;   // answers, in all phases
+  std::atomic<std::uint64_t> connected;  // connections that have seen their first answer
   std::atomic<std::uint64_t> failed;     // connections lost
   std::array<std::uint64_t, failure_kinds> failures{};
   std::array<char, 160> first_failure{};  // in words; empty if there is none
@@ -39,7 +39,7 @@ struct alignas(64) client_result {
   histogram latency;                      // of those answered, from the time when they were due
   histogram stall_latency;                // the same of those that asked the server to compute
   histogram plain_latency;                // and of the others, only with options.stall
-  histogram connect;                      // from connect() to the first echo
+  histogram connect;                      // from connect() to the first answer
   std::uint64_t reconnects = 0;           // connections made anew
   histogram reconnect;                    // the same of these
 };
