@@ -59,10 +59,10 @@ task<> print_stats(std::shared_ptr<std::vector<counters>> all, bool wanted) {
     by_core += (by_core.empty() ? "" : ",") + std::to_string(c.requests);
   }
   std::printf(
-      "{\"requests\":%llu,\"connections\":%llu,\"syscalls\":%llu,\"driver\":\"%s\","
-      "\"requests_by_core\":[%s]}\n",
+      "{\"requests\":%llu,\"connections\":%llu,\"syscalls\":%llu,\"requests_by_core\":[%s],"
+      "\"driver\":\"%s\"}\n",
       static_cast<unsigned long long>(requests), static_cast<unsigned long long>(connections),
-      static_cast<unsigned long long>(system_calls), this_core::driver_name(), by_core.c_str());
+      static_cast<unsigned long long>(system_calls), by_core.c_str(), this_core::driver_name());
 }
 
 /// That this process may open, of which it makes use.

@@ -63,6 +63,7 @@ void runtime::start_threads() {
       threads_->all.emplace_back([this, i, cpu = cpus[i % cpus.size()], &all_attached, &ready] {
         detail::name_this_thread("corespun-" + std::to_string(i));
         detail::core& c = *machine_.cores[i];
+        c.thread = detail::this_thread();
         if (options_.pin) {
           detail::pin_this_thread(std::span(&cpu, 1));
           c.processor = static_cast<int>(cpu);

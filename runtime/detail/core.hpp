@@ -186,6 +186,7 @@ class core {
   void preemption_point() noexcept;
   /// What its thread is bound to; -1: it is not. Set before the loop begins.
   int processor = -1;
+  int thread = 0;  // the kernel's number; 0: none of its own
   /// The driver as the floor above knows it; set by that driver when it attaches.
   void* io = nullptr;
   /// False: there was none. After run() has returned the destructor of the runtime calls it.

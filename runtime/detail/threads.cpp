@@ -2,8 +2,12 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 
 namespace corespun::detail {
@@ -46,6 +50,54 @@ void pin_this_thread(std::span<const unsigned> cpus) noexcept {
 
 void name_this_thread(const std::string& name) noexcept {
   (void)pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+}
+
+int this_thread() noexcept { return ::gettid(); }
+
+namespace {
+
+/// Of the kernel's about a thread; nullptr if there is none.
+std::FILE* file_about(int thread, const char* name) noexcept {
+  std::array<char, 64> path{};
+  std::snprintf(path.data(), path.size(), "/proc/self/task/%d/%s", thread, name);
+  std::FILE* const file = std::fopen(path.data(), "re");
+  if (file != nullptr) std::setvbuf(file, nullptr, _IONBF, 0);
+  return file;
+}
+
+/// What it says at present; empty if that cannot be had.
+std::array<char, 128> text_of(std::FILE* file) noexcept {
+  std::array<char, 128> text{};
+  if (file == nullptr) return text;
+  std::rewind(file);
+  if (std::fread(text.data(), 1, text.size() - 1, file) == 0) text[0] = '\0';
+  return text;
+}
+
+}  // namespace
+
+processor_wait::processor_wait(int thread) noexcept
+    : times_(file_about(thread, "schedstat")), status_(file_about(thread, "stat")) {}
+
+bool processor_wait::can_run() const noexcept {
+  const auto text = text_of(status_.get());
+  const char* const name_ends = std::strrchr(text.data(), ')');
+  return name_ends != nullptr && std::strncmp(name_ends, ") R", 3) == 0;
+}
+
+std::chrono::nanoseconds processor_wait::until(std::chrono::nanoseconds now) noexcept {
+  unsigned long long ran_ns = 0;
+  unsigned long long waited_ns = 0;
+  const auto text = text_of(times_.get());
+  if (std::sscanf(text.data(), "%llu %llu", &ran_ns, &waited_ns) != 2) return {};
+  const std::chrono::nanoseconds ran(ran_ns);
+  const std::chrono::nanoseconds ended(waited_ns);
+  const auto neither = lasts_ + (now - at_) - (ran - ran_) - (ended - ended_);
+  lasts_ = can_run() ? std::max(neither, std::chrono::nanoseconds(0)) : std::chrono::nanoseconds(0);
+  at_ = now;
+  ran_ = ran;
+  ended_ = ended;
+  return ended_ + lasts_;
 }
 
 }  // namespace corespun::detail

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <new>
 #include <string>
+#include <utility>
 
 namespace corespun::detail {
 namespace {
@@ -32,10 +33,14 @@ void tell(const core& stuck, clock::time_point turn, clock::duration lasts) noex
 }  // namespace
 
 stall::verdict stall::look(clock::time_point turn_began, clock::time_point now,
-                           clock::time_point running_since, clock::duration notice) noexcept {
+                           clock::time_point running_since, clock::duration waited,
+                           clock::duration notice) noexcept {
+  const clock::duration until_last_look = std::exchange(waited_, waited);
+  if (std::exchange(turn_, turn_began) != turn_began) waited_before_ = until_last_look;
   if (turn_began == counters::no_turn) return {};
   verdict v;
-  v.lasts = std::max(now - std::max(turn_began, running_since), clock::duration(0));
+  const clock::duration passed = now - std::max(turn_began, running_since);
+  v.lasts = std::max(passed - (waited - waited_before_), clock::duration(0));
   v.is_news = v.lasts >= notice && turn_began != told_of_ && now >= quiet_until_;
   if (v.is_news) {
     told_of_ = turn_began;
@@ -48,6 +53,8 @@ void watchdog::start(machine& m, clock::duration notice) {
   machine_ = &m;
   notice_ = notice;
   stalls_.resize(m.cores.size());
+  waits_.reserve(m.cores.size());
+  for (const auto& c : m.cores) waits_.emplace_back(c->thread);
   running_since_ = clock::now();
   const all_signals_blocked no_signals_there;
   thread_ = std::thread([this] { work(); });
@@ -97,7 +104,8 @@ void watchdog::look() noexcept {
   for (std::size_t i = 0; i < stalls_.size(); ++i) {
     const core& c = *machine_->cores[i];
     const clock::time_point turn = c.counts.turn_began();
-    const stall::verdict v = stalls_[i].look(turn, now, running_since_, notice_);
+    const stall::verdict v = stalls_[i].look(turn, now, running_since_,
+                                             waits_[i].until(now.time_since_epoch()), notice_);
     if (v.is_news) tell(c, turn, v.lasts);
     if (v.lasts >= notice_ / 2 && c.has_to_steal()) have_stolen_from(c);
   }

@@ -41,16 +41,17 @@ class looks {
   }
   /// The core is in a turn that began at that time.
   bool told(int now_ms, int turn_began_ms) {
-    return stall_.look(at(turn_began_ms), at(now_ms), running_since, 25ms).is_news;
+    return stall_.look(at(turn_began_ms), at(now_ms), running_since, waited, 25ms).is_news;
   }
   clock::duration lasts(int now_ms, int turn_began_ms) {
-    return stall_.look(at(turn_began_ms), at(now_ms), running_since, 25ms).lasts;
+    return stall_.look(at(turn_began_ms), at(now_ms), running_since, waited, 25ms).lasts;
   }
   bool told_of_sleeper(int now_ms) {
-    return stall_.look(detail::counters::no_turn, at(now_ms), running_since, 25ms).is_news;
+    return stall_.look(detail::counters::no_turn, at(now_ms), running_since, waited, 25ms).is_news;
   }
 
   clock::time_point running_since{};
+  clock::duration waited{};
 
  private:
   detail::stall stall_;
@@ -103,6 +104,20 @@ TEST(stall, does_not_count_the_time_in_which_the_process_stood_still) {
   EXPECT_EQ(l.lasts(60'020, 0), 20ms);
   EXPECT_FALSE(l.told(60'020, 15)) << "a turn that the watchdog had not seen yet";
   EXPECT_TRUE(l.told(60'025, 0));
+}
+
+TEST(stall, does_not_count_the_time_in_which_others_had_the_processor) {
+  looks l;
+  l.waited = 1h;  // before
+  EXPECT_FALSE(l.told_of_sleeper(0));
+  EXPECT_EQ(l.lasts(5, 5), 0ms);
+  l.waited += 20ms;
+  EXPECT_FALSE(l.told(30, 5)) << "it had the processor for 5 ms";
+  EXPECT_EQ(l.lasts(40, 5), 15ms);
+  EXPECT_TRUE(l.told(50, 5));
+  l.waited += 10ms;
+  EXPECT_EQ(l.lasts(90, 60), 20ms)
+      << "before the watchdog saw the turn, or perhaps before it began";
 }
 
 // --- the thread ---
