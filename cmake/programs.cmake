@@ -53,6 +53,9 @@ if(CORESPUN_PERF)
   set_source_files_properties(perf/forkjoin/matmul.c PROPERTIES COMPILE_OPTIONS -O3)
   target_link_libraries(perf_forkjoin PRIVATE corespun::corespun)
 
+  corespun_program(perf/stall perf/stall/main.cpp)
+  target_link_libraries(perf_stall PRIVATE corespun::corespun)
+
   corespun_program(perf/fairness perf/fairness/main.cpp)
   target_link_libraries(perf_fairness PRIVATE corespun::corespun)
 

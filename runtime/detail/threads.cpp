@@ -77,7 +77,9 @@ std::array<char, 128> text_of(std::FILE* file) noexcept {
 }  // namespace
 
 processor_wait::processor_wait(int thread) noexcept
-    : times_(file_about(thread, "schedstat")), status_(file_about(thread, "stat")) {}
+    : times_(file_about(thread, "schedstat")),
+      status_(file_about(thread, "stat")),
+      at_(std::chrono::steady_clock::now().time_since_epoch()) {}
 
 bool processor_wait::can_run() const noexcept {
   const auto text = text_of(status_.get());

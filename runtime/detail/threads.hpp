@@ -49,7 +49,7 @@ class processor_wait {
       times_;  // schedstat of proc(5): a wait counts when it has ended
   std::unique_ptr<std::FILE, closer> status_;  // stat of proc(5)
   // at the last look
-  std::chrono::nanoseconds at_{};
+  std::chrono::nanoseconds at_;
   std::chrono::nanoseconds ran_{};
   std::chrono::nanoseconds ended_{};  // waits
   std::chrono::nanoseconds lasts_{};  // the one that had not ended

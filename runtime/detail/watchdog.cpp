@@ -40,7 +40,8 @@ stall::verdict stall::look(clock::time_point turn_began, clock::time_point now,
   if (turn_began == counters::no_turn) return {};
   verdict v;
   const clock::duration passed = now - std::max(turn_began, running_since);
-  v.lasts = std::max(passed - (waited - waited_before_), clock::duration(0));
+  const clock::duration stood_still = std::max(waited - waited_before_, clock::duration(0));
+  v.lasts = std::max(passed - stood_still, clock::duration(0));
   v.is_news = v.lasts >= notice && turn_began != told_of_ && now >= quiet_until_;
   if (v.is_news) {
     told_of_ = turn_began;

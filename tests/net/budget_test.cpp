@@ -120,7 +120,7 @@ TEST(budget, a_thousand_busy_connections_cost_a_fifth_of_a_system_call_per_reque
 }
 
 // The clients are plain sockets of this process: they cost the kernel memory, not us.
-TEST(budget, an_idle_connection_keeps_less_than_one_and_a_half_kibibytes) {
+TEST(budget, an_idle_connection_keeps_less_than_a_kibibyte) {
   if (on_sim()) GTEST_SKIP() << "budgets are those of the real drivers";
   constexpr std::size_t connections = 4'000;
   if (descriptor_limit() < 2 * connections + 100) GTEST_SKIP() << "too few descriptors allowed";
@@ -140,7 +140,7 @@ TEST(budget, an_idle_connection_keeps_less_than_one_and_a_half_kibibytes) {
       const std::size_t before = resident_bytes();
       co_await connect_up_to(connections);
       const std::size_t each = (resident_bytes() - before) / (connections - 200);
-      EXPECT_LE(each, 1536u);
+      EXPECT_LE(each, 1024u);
       testing::Test::RecordProperty("bytes_per_idle_connection", std::to_string(each));
       s.cancel();
     };

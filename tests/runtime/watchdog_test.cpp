@@ -1,5 +1,6 @@
 // The watchdog for stalls: tells of a core that does not turn, once, and has the others take its work.
 
+#include <corespun/runtime/detail/threads.hpp>
 #include <corespun/runtime/detail/watchdog.hpp>
 #include <corespun/runtime/runtime.hpp>
 #include <corespun/runtime/scope.hpp>
@@ -9,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -118,6 +120,32 @@ TEST(stall, does_not_count_the_time_in_which_others_had_the_processor) {
   l.waited += 10ms;
   EXPECT_EQ(l.lasts(90, 60), 20ms)
       << "before the watchdog saw the turn, or perhaps before it began";
+}
+
+TEST(processor_wait, is_never_longer_than_its_thread_has_lived) {
+  const auto now = [] { return std::chrono::steady_clock::now().time_since_epoch(); };
+  const auto before = now();
+  std::atomic<int> number{0};
+  std::binary_semaphore end{0};
+  std::jthread thread([&] {
+    number = detail::this_thread();
+    number.notify_one();
+    end.acquire();
+  });
+  number.wait(0);
+  detail::processor_wait wait(number);
+  for (int look = 0; look < 10; ++look) {
+    const auto until = now();
+    EXPECT_GE(wait.until(until), 0ns);
+    EXPECT_LE(wait.until(until), until - before);
+    std::this_thread::yield();
+  }
+  end.release();
+}
+
+TEST(processor_wait, is_0_if_nobody_knows_the_thread) {
+  detail::processor_wait none(0);
+  EXPECT_EQ(none.until(1h), 0ns);
 }
 
 // --- the thread ---

@@ -1,0 +1,60 @@
+// An echo server that computes before some of its answers: the first four bytes of a message are
+// microseconds (little-endian), as perf/load --stall sends them. Its connections are free tasks: while
+// one computes, other cores take what waits behind it.
+
+#include "../../examples/server.hpp"
+
+#include <array>
+#include <cstring>
+#include <vector>
+
+using namespace corespun;
+
+namespace {
+
+struct settings {
+  std::size_t message_bytes = 64;
+  bool offloads = false;
+};
+
+void compute_for(std::uint32_t us) {
+  const clock::time_point end = clock::now() + std::chrono::microseconds(us);
+  while (clock::now() < end) {
+  }
+}
+
+task<> answer(tcp_stream stream, settings how) {
+  co_await resume_anywhere();
+  std::vector<std::byte> message(how.message_bytes);
+  while (co_await stream.read_exactly(message)) {
+    std::uint32_t us = 0;
+    std::memcpy(&us, message.data(), sizeof us);
+    if (us != 0 && how.offloads) {
+      co_await offload([us] { compute_for(us); });
+    } else if (us != 0) {
+      compute_for(us);
+    }
+    if (!co_await stream.write_all(message)) break;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  settings how;
+  const example::server_options server =
+      example::parse(argc, argv, "echoes messages of 64 bytes and computes as long as they say",
+                     {{"--offload", "compute on a thread for blocking calls", &how.offloads}});
+  options o;
+  o.cores = server.cores;
+  auto start = [&](scope& s) -> task<int> {
+    s.on_exit([]() -> task<> {
+      std::puts("{}");
+      co_return;
+    });
+    auto handler = [how](tcp_stream stream) { return answer(std::move(stream), how); };
+    auto served = example::listen_and_serve(address::loopback(server.port), handler);
+    co_return co_await std::move(served);
+  };
+  return run(start, o);
+}
