@@ -30,8 +30,10 @@ const wait_kind& op_awaiter::kind_of(op_code code) noexcept {
 void op_awaiter::cancel() noexcept { driver_->cancel_for_task(*op_); }
 
 void op_awaiter::bound_elsewhere() {
-  caller_bug("tasks of two cores use a descriptor at once, and this one cannot move",
-             "keep both directions in tasks of one core, or let them move (resume_anywhere)");
+  caller_bug(
+      "a bound task uses a descriptor that is on another core, and that cannot come: it is in "
+      "use there, or in a table of that core",
+      "keep both directions in tasks of one core, or let them move (resume_anywhere)");
 }
 
 bool op_awaiter::take_from(file& f, std::coroutine_handle<> leaf, root& task, void* awaiter,

@@ -33,7 +33,10 @@ struct io_options {
   /// RLIMIT_NOFILE allows. Descriptors then stay with the core that opened them: connections do not
   /// move, other threads do not know their numbers, and there is one listener on a Unix path, on one
   /// core. What the process had open when the runtime started stays open in the tables until it
-  /// ends, whoever closes it. On epoll, no regular files.
+  /// ends, whoever closes it. On epoll, no regular files. For a process that is a server and nothing
+  /// else: adopt only what this core has opened, and let tasks wake no I/O runtime that was started
+  /// later, whose descriptors have other numbers here. Errors: EPERM where a container's filter
+  /// refuses it; the runtime does not start.
   bool file_table_per_core = false;
 };
 

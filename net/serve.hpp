@@ -260,9 +260,9 @@ template <typename Handler>
                                    serve_options options = {}) {
   static_assert(std::is_invocable_r_v<task<>, Handler&, tcp_stream>,
                 "serve: the handler must be task<>(tcp_stream)");
+  const bool stays = detail::io_driver::here().connections_stay();
   const bool moves = options.placement || options.balance_every > options.balance_every.zero();
-  if (moves && detail::io_driver::here().connections_stay())
-    co_return std::unexpected(make_error_code(errc::not_supported));
+  if (moves && stays) co_return std::unexpected(make_error_code(errc::not_supported));
   std::optional<detail::connections> all;
   if (moves) all.emplace(this_core::count());
   detail::connections* const known = moves ? &*all : nullptr;
@@ -270,7 +270,8 @@ template <typename Handler>
   try {
     auto body = [&](scope& s) -> task<> {
       const unsigned home = listener.core();
-      const unsigned parts = options.placement ? 1 : this_core::count();
+      const bool alone = options.placement || (stays && listener.local_address().is_unix());
+      const unsigned parts = alone ? 1 : this_core::count();
       for (unsigned core = 0; core < this_core::count() && parts > 1; ++core) {
         if (core == home) continue;
         result<listener_twin> twin = listener.twin();

@@ -169,13 +169,14 @@ result<listener_twin> tcp_listener::twin() const {
 }
 
 result<tcp_listener> listener_twin::listen() {
+  detail::raw_fd socket = std::move(shared_);
   if (!at_.is_unix()) {
-    const result<int> socket = listening_socket(at_, options_.backlog, true);
-    if (!socket) return std::unexpected(socket.error());
-    shared_ = detail::raw_fd(*socket);
+    const result<int> own = listening_socket(at_, options_.backlog, true);
+    if (!own) return std::unexpected(own.error());
+    socket = detail::raw_fd(*own);
   }
-  result<tcp_listener> listener = tcp_listener::adopt(shared_.get(), options_);
-  if (listener) shared_.release();
+  result<tcp_listener> listener = tcp_listener::adopt(socket.get(), options_);
+  if (listener) socket.release();
   return listener;
 }
 

@@ -154,7 +154,7 @@ bool io_driver::goes_on(op& o, int& result) noexcept {
     return wanted(o);
   }
   if (result == -ENOBUFS && o.code == op_code::recv_lease && o.buffers != 0) {
-    if (!lend_more(1)) o.buffers = 0;  // no large buffer is free: a small one will do
+    if (!refilled(o, 1)) o.buffers = 0;  // no large buffer is free: a small one will do
     return wanted(o);
   }
   if (!o.whole || result < 0) return false;
@@ -294,8 +294,11 @@ void io_driver::cancel_all() {
 
 // Wakes go by number from table to table: the bells of all cores must be in each.
 void io_driver::all_attached() {
-  if (options_.file_table_per_core && ::unshare(CLONE_FILES) != 0)
-    throw std::system_error(errno, std::generic_category(), "a file table for each core: unshare");
+  if (options_.file_table_per_core && ::unshare(CLONE_FILES) != 0) {
+    throw std::system_error(errno, std::generic_category(),
+                            "unshare of the file tables, which a container's filter may refuse; "
+                            "io_options::direct_descriptors needs none");
+  }
 }
 
 // --- files ---
@@ -320,7 +323,8 @@ file* io_driver::try_open_file(int fd, file::kind what, bool direct) noexcept {
   try {
     return &open_file(fd, what, direct);
   } catch (const std::bad_alloc&) {
-    close_now(fd, direct);
+    // Elsewhere the number would be that of another descriptor; it is lost until the core ends.
+    if (!connections_stay() || core::current() == home_) close_now(fd, direct);
     return nullptr;
   }
 }
@@ -395,17 +399,17 @@ void io_driver::starve(op& o) noexcept {
   o.where = op::place::starved;
   // The last lease may have come back between the kernel's answer and now: then nobody else would
   // feed this one.
-  const bool fed = !o.by_readiness && (ring_free_ > 0 || lend_more(0));
+  const bool fed = refilled(o, 0);
   starved_.push(o);
   if (fed) feed_starved();
 }
 
 void io_driver::return_buffer(std::uint32_t buffer) noexcept {
-  const unsigned cls = (buffer & flag_large) != 0 ? 1 : 0;
+  const unsigned cls = class_of(buffer);
   const auto id = static_cast<std::uint16_t>(buffer >> buffer_shift);
   --buffers_away_;
   provide(cls, id);
-  if (cls == 0 && pool_.in_ring(cls, id)) ++ring_free_;
+  if (pool_.in_ring(cls, id)) ++ring_free_[cls];
   if (cls == 0) feed_starved();
 }
 
@@ -435,7 +439,7 @@ void io_driver::feed_starved() noexcept {
 // the stack whole.
 
 void io_driver::return_buffer_from_elsewhere(std::uint32_t buffer) noexcept {
-  const unsigned cls = (buffer & flag_large) != 0 ? 1 : 0;
+  const unsigned cls = class_of(buffer);
   std::byte* const memory = pool_.at(cls, buffer >> buffer_shift);
   returned* top = returned_.load(std::memory_order_relaxed);
   auto* const r = ::new (memory) returned{top, buffer};

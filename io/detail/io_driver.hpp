@@ -25,6 +25,7 @@
 #include <corespun/runtime/detail/spin_lock.hpp>
 #include <corespun/runtime/driver.hpp>
 
+#include <array>
 #include <atomic>
 #include <string>
 
@@ -124,8 +125,8 @@ class alignas(16) io_driver : public driver {  // file::at_ marks its address
   void give_back_file(file& f) noexcept;
   /// The descriptor is about to be closed.
   virtual void forget_file(file&) noexcept {}
-  /// So many more small buffers belong to the kernel.
-  void lent_to_ring(std::size_t count) noexcept { ring_free_ += count; }
+  /// So many more buffers of the class belong to the kernel.
+  void lent_to_ring(unsigned cls, std::size_t count) noexcept { ring_free_[cls] += count; }
   /// None is left of those that the kernel has. False: there are no others.
   [[nodiscard]] virtual bool lend_more(unsigned /*cls*/) noexcept { return false; }
   /// Gives a buffer to whoever fills it.
@@ -163,8 +164,16 @@ class alignas(16) io_driver : public driver {  // file::at_ marks its address
   void request_stop(op& o) noexcept;
   void close_if_idle(file& f) noexcept;
   void closed(file& f, int result) noexcept;
+  [[nodiscard]] static unsigned class_of(std::uint32_t buffer) noexcept {
+    return (buffer & flag_large) != 0 ? 1 : 0;
+  }
+  /// There is a buffer of that class for an operation that found none.
+  [[nodiscard]] bool refilled(const op& o, unsigned cls) noexcept {
+    return !o.by_readiness && (ring_free_[cls] > 0 || lend_more(cls));
+  }
   void took_buffer(std::uint32_t buffer) noexcept {
-    if ((buffer & flag_large) == 0 && pool_.in_ring(0, buffer >> buffer_shift)) --ring_free_;
+    const unsigned cls = class_of(buffer);
+    if (pool_.in_ring(cls, buffer >> buffer_shift)) --ring_free_[cls];
   }
   void learn_size(op& o, int result, std::uint32_t flags) noexcept;
   void take_returned() noexcept;
@@ -174,7 +183,8 @@ class alignas(16) io_driver : public driver {  // file::at_ marks its address
   op_queue starved_;  // wait for a buffer
   bool feeding_ = false;
   bool feed_again_ = false;
-  std::size_t ring_free_ = 0;  // small buffers lent to the kernel and not seen to come back
+  // Buffers lent to the kernel and not seen to be filled.
+  std::array<std::size_t, buffer_pool::classes> ring_free_{};
 
   struct returned {
     returned* next;

@@ -24,6 +24,7 @@ void recv_awaiter::go_on_at(root& task, core& there) noexcept {
 }
 
 bool recv_awaiter::fetches(std::coroutine_handle<> leaf, root& task) noexcept {
+  if (file_->stays) return false;
   // Else two tasks of different cores use the stream.
   if (!task.bound() || (!has_set_out() && file_->many == nullptr)) return false;
   comes_from_ = &task.home();

@@ -29,8 +29,8 @@ class sim_driver final : public io_driver {
       pool().lend_to_ring(cls);
       for (unsigned id = 0; id < pool().for_ring(cls); ++id)
         free_[cls].push_back(static_cast<std::uint16_t>(id));
+      lent_to_ring(cls, pool().for_ring(cls));
     }
-    lent_to_ring(pool().for_ring(0));
   }
 
   ~sim_driver() override {

@@ -267,7 +267,7 @@ class uring_driver final : public io_driver {
     const unsigned before = r.lent;
     r.lent = std::min(std::max(2 * before, at_first[cls]), pool().for_ring(cls));
     for (unsigned id = before; id < r.lent; ++id) provide(cls, static_cast<std::uint16_t>(id));
-    if (cls == 0) lent_to_ring(r.lent - before);
+    lent_to_ring(cls, r.lent - before);
     return r.lent > before;
   }
 

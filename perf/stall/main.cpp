@@ -4,7 +4,6 @@
 
 #include "../../examples/server.hpp"
 
-#include <array>
 #include <cstring>
 #include <vector>
 
@@ -12,10 +11,7 @@ using namespace corespun;
 
 namespace {
 
-struct settings {
-  std::size_t message_bytes = 64;
-  bool offloads = false;
-};
+constexpr std::size_t message_bytes = 64;
 
 void compute_for(std::uint32_t us) {
   const clock::time_point end = clock::now() + std::chrono::microseconds(us);
@@ -23,13 +19,13 @@ void compute_for(std::uint32_t us) {
   }
 }
 
-task<> answer(tcp_stream stream, settings how) {
+task<> answer(tcp_stream stream, bool offloads) {
   co_await resume_anywhere();
-  std::vector<std::byte> message(how.message_bytes);
+  std::vector<std::byte> message(message_bytes);
   while (co_await stream.read_exactly(message)) {
     std::uint32_t us = 0;
     std::memcpy(&us, message.data(), sizeof us);
-    if (us != 0 && how.offloads) {
+    if (us != 0 && offloads) {
       co_await offload([us] { compute_for(us); });
     } else if (us != 0) {
       compute_for(us);
@@ -41,10 +37,10 @@ task<> answer(tcp_stream stream, settings how) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  settings how;
+  bool offloads = false;
   const example::server_options server =
       example::parse(argc, argv, "echoes messages of 64 bytes and computes as long as they say",
-                     {{"--offload", "compute on a thread for blocking calls", &how.offloads}});
+                     {{"--offload", "compute on a thread for blocking calls", &offloads}});
   options o;
   o.cores = server.cores;
   auto start = [&](scope& s) -> task<int> {
@@ -52,7 +48,7 @@ int main(int argc, char** argv) {
       std::puts("{}");
       co_return;
     });
-    auto handler = [how](tcp_stream stream) { return answer(std::move(stream), how); };
+    auto handler = [offloads](tcp_stream stream) { return answer(std::move(stream), offloads); };
     auto served = example::listen_and_serve(address::loopback(server.port), handler);
     co_return co_await std::move(served);
   };

@@ -77,9 +77,7 @@ std::array<char, 128> text_of(std::FILE* file) noexcept {
 }  // namespace
 
 processor_wait::processor_wait(int thread) noexcept
-    : times_(file_about(thread, "schedstat")),
-      status_(file_about(thread, "stat")),
-      at_(std::chrono::steady_clock::now().time_since_epoch()) {}
+    : times_(file_about(thread, "schedstat")), status_(file_about(thread, "stat")) {}
 
 bool processor_wait::can_run() const noexcept {
   const auto text = text_of(status_.get());
@@ -87,19 +85,24 @@ bool processor_wait::can_run() const noexcept {
   return name_ends != nullptr && std::strncmp(name_ends, ") R", 3) == 0;
 }
 
-std::chrono::nanoseconds processor_wait::until(std::chrono::nanoseconds now) noexcept {
+processor_wait::times processor_wait::times_at(std::chrono::nanoseconds now) const noexcept {
   unsigned long long ran_ns = 0;
   unsigned long long waited_ns = 0;
   const auto text = text_of(times_.get());
-  if (std::sscanf(text.data(), "%llu %llu", &ran_ns, &waited_ns) != 2) return {};
-  const std::chrono::nanoseconds ran(ran_ns);
-  const std::chrono::nanoseconds ended(waited_ns);
-  const auto neither = lasts_ + (now - at_) - (ran - ran_) - (ended - ended_);
-  lasts_ = can_run() ? std::max(neither, std::chrono::nanoseconds(0)) : std::chrono::nanoseconds(0);
-  at_ = now;
-  ran_ = ran;
-  ended_ = ended;
-  return ended_ + lasts_;
+  times t;
+  t.at = now;
+  t.known = std::sscanf(text.data(), "%llu %llu", &ran_ns, &waited_ns) == 2;
+  t.ran = std::chrono::nanoseconds(ran_ns);
+  t.waited = std::chrono::nanoseconds(waited_ns);
+  return t;
+}
+
+std::chrono::nanoseconds processor_wait::until(std::chrono::nanoseconds now) const noexcept {
+  const times end = times_at(now);
+  if (!start_.known || !end.known) return {};
+  const auto passed = end.at - start_.at;
+  const auto ended = std::min(end.waited - start_.waited, passed);  // some began before
+  return can_run() ? std::max(ended, passed - (end.ran - start_.ran)) : ended;
 }
 
 }  // namespace corespun::detail

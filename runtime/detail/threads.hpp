@@ -32,27 +32,30 @@ void name_this_thread(const std::string& name) noexcept;
 /// The kernel's number of it.
 [[nodiscard]] int this_thread() noexcept;
 
-/// How long a thread of this process could have run, but others had its processor. A sleep between two
-/// looks may count as well, if the thread can run at the second.
+/// How long a thread of this process could have run, but others had its processor.
 class processor_wait {
  public:
   explicit processor_wait(int thread) noexcept;
-  /// Since it began; always 0 if the kernel does not tell.
-  [[nodiscard]] std::chrono::nanoseconds until(std::chrono::nanoseconds now) noexcept;
+  /// Counts from now on.
+  void begin(std::chrono::nanoseconds now) noexcept { start_ = times_at(now); }
+  /// Since then; 0 if the kernel does not tell. Sleeping counts as well if the thread can run by now.
+  [[nodiscard]] std::chrono::nanoseconds until(std::chrono::nanoseconds now) const noexcept;
 
  private:
-  [[nodiscard]] bool can_run() const noexcept;
+  struct times {
+    std::chrono::nanoseconds at{};
+    std::chrono::nanoseconds ran{};
+    std::chrono::nanoseconds waited{};  // without a wait that has not ended
+    bool known = false;
+  };
   struct closer {
     void operator()(std::FILE* file) const noexcept { std::fclose(file); }
   };
-  std::unique_ptr<std::FILE, closer>
-      times_;  // schedstat of proc(5): a wait counts when it has ended
+  [[nodiscard]] times times_at(std::chrono::nanoseconds now) const noexcept;
+  [[nodiscard]] bool can_run() const noexcept;
+  std::unique_ptr<std::FILE, closer> times_;  // schedstat of proc(5)
   std::unique_ptr<std::FILE, closer> status_;  // stat of proc(5)
-  // at the last look
-  std::chrono::nanoseconds at_;
-  std::chrono::nanoseconds ran_{};
-  std::chrono::nanoseconds ended_{};  // waits
-  std::chrono::nanoseconds lasts_{};  // the one that had not ended
+  times start_;
 };
 
 }  // namespace corespun::detail

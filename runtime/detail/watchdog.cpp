@@ -35,14 +35,10 @@ void tell(const core& stuck, clock::time_point turn, clock::duration lasts) noex
 stall::verdict stall::look(clock::time_point turn_began, clock::time_point now,
                            clock::time_point running_since, clock::duration waited,
                            clock::duration notice) noexcept {
-  const clock::duration until_last_look = std::exchange(waited_, waited);
-  if (std::exchange(turn_, turn_began) != turn_began) waited_before_ = until_last_look;
   if (turn_began == counters::no_turn) return {};
   verdict v;
-  const clock::duration passed = now - std::max(turn_began, running_since);
-  const clock::duration stood_still = std::max(waited - waited_before_, clock::duration(0));
-  v.lasts = std::max(passed - stood_still, clock::duration(0));
-  v.is_news = v.lasts >= notice && turn_began != told_of_ && now >= quiet_until_;
+  v.lasts = std::max(now - std::max(turn_began, running_since), clock::duration(0));
+  v.is_news = v.lasts - waited >= notice && turn_began != told_of_ && now >= quiet_until_;
   if (v.is_news) {
     told_of_ = turn_began;
     quiet_until_ = now + pause;
@@ -53,9 +49,8 @@ stall::verdict stall::look(clock::time_point turn_began, clock::time_point now,
 void watchdog::start(machine& m, clock::duration notice) {
   machine_ = &m;
   notice_ = notice;
-  stalls_.resize(m.cores.size());
-  waits_.reserve(m.cores.size());
-  for (const auto& c : m.cores) waits_.emplace_back(c->thread);
+  cores_.reserve(m.cores.size());
+  for (const auto& c : m.cores) cores_.emplace_back(c->thread);
   running_since_ = clock::now();
   const all_signals_blocked no_signals_there;
   thread_ = std::thread([this] { work(); });
@@ -99,14 +94,21 @@ bool watchdog::all_asleep() const noexcept {
   return std::ranges::all_of(machine_->cores, [](const auto& c) { return c->asleep(); });
 }
 
+clock::duration watchdog::watched::waited(clock::time_point began, clock::time_point now) noexcept {
+  if (std::exchange(turn, began) == began) return wait.until(now.time_since_epoch());
+  wait.begin(now.time_since_epoch());
+  return {};
+}
+
 void watchdog::look() noexcept {
   looks_.store(looks() + 1, std::memory_order_relaxed);
   const clock::time_point now = clock::now();
-  for (std::size_t i = 0; i < stalls_.size(); ++i) {
+  for (std::size_t i = 0; i < cores_.size(); ++i) {
     const core& c = *machine_->cores[i];
+    watched& w = cores_[i];
     const clock::time_point turn = c.counts.turn_began();
-    const stall::verdict v = stalls_[i].look(turn, now, running_since_,
-                                             waits_[i].until(now.time_since_epoch()), notice_);
+    const clock::duration waited = turn != counters::no_turn ? w.waited(turn, now) : now - now;
+    const stall::verdict v = w.stalls.look(turn, now, running_since_, waited, notice_);
     if (v.is_news) tell(c, turn, v.lasts);
     if (v.lasts >= notice_ / 2 && c.has_to_steal()) have_stolen_from(c);
   }

@@ -35,19 +35,16 @@ class stall {
   static constexpr clock::duration pause = std::chrono::seconds(1);
 
   struct verdict {
-    clock::duration lasts{};  ///< of the present turn; 0: the core is between two turns
+    clock::duration lasts{};  ///< the present turn; 0: the core is between two turns
     bool is_news = false;  ///< to be told: once per turn, and then not before the pause is over
   };
-  /// `running_since`: before that the process stood still, or the watchdog did. `waited`: how long
-  /// the core could have run so far, but others had its processor; that is not its stall.
+  /// `running_since`: before that the process stood still, or the watchdog did. `waited`: how long in
+  /// this turn others had the processor of the core; nobody is blamed for that.
   [[nodiscard]] verdict look(clock::time_point turn_began, clock::time_point now,
                              clock::time_point running_since, clock::duration waited,
                              clock::duration notice) noexcept;
 
  private:
-  clock::time_point turn_ = counters::no_turn;  // of the last look
-  clock::duration waited_{};  // until then
-  clock::duration waited_before_{};  // until the last look before this turn
   clock::time_point told_of_ = counters::no_turn;  // the turn that it was
   clock::time_point quiet_until_ = clock::time_point::min();
 };
@@ -86,8 +83,15 @@ class watchdog {
 
   machine* machine_ = nullptr;
   clock::duration notice_{};
-  std::vector<stall> stalls_;  // by core
-  std::vector<processor_wait> waits_;  // as well
+  struct watched {
+    explicit watched(int thread) noexcept : wait(thread) {}
+    /// In this turn, since the first look at it.
+    [[nodiscard]] clock::duration waited(clock::time_point turn, clock::time_point now) noexcept;
+    stall stalls;
+    processor_wait wait;
+    clock::time_point turn = counters::no_turn;
+  };
+  std::vector<watched> cores_;
   clock::time_point running_since_{};  // its own thread only
   std::atomic<bool> dozing_{false};  // set by its thread, cleared by it or by who rings: W1
   std::atomic<unsigned long> looks_{0};

@@ -153,18 +153,30 @@ TEST(child, DISABLED_echoes_through_a_pipe_and_tells_its_driver) {
   });
 }
 
+TEST(child_with_tables, DISABLED_starts) {
+  io_options io = lane_io();
+  io.file_table_per_core = true;
+  try {
+    const runtime rt(io_cores(2, io));
+    std::printf("started\n");
+  } catch (const std::system_error& e) {
+    std::printf("%s\n", e.what());
+  }
+}
+
 struct ending {
   int code;
   std::string out;
   std::string err;
 };
 
-ending child_where(const std::string& injected, const std::string& driver) {
+ending child_where(const std::string& injected, const std::string& driver,
+                   const std::string& test = "child") {
   const std::string trace = "inject=" + injected;
   const std::string this_program = std::filesystem::read_symlink("/proc/self/exe");
   // A traced process cannot look for leaks.
   program child({"strace", "-f", "-qq", "-o", "/dev/null", "-e", trace, this_program,
-                 "--gtest_filter=child.*", "--gtest_also_run_disabled_tests"},
+                 "--gtest_filter=" + test + ".*", "--gtest_also_run_disabled_tests"},
                 {"CORESPUN_DRIVER=" + driver, "ASAN_OPTIONS=detect_leaks=0"});
   ending e;
   e.out = child.output();
@@ -220,6 +232,17 @@ TEST_P(refused_ring, is_no_matter_where_epoll_was_asked_for) {
   const ending e = child_where(GetParam(), "epoll");
   EXPECT_EQ(e.code, 0) << e.out << e.err;
   EXPECT_EQ(e.err.find("io_uring"), e.err.npos) << e.err;
+}
+
+TEST(drivers, without_unshare_a_runtime_with_file_tables_says_why_it_does_not_start) {
+  if (on_sim()) GTEST_SKIP() << "there are no system calls";
+  if (!installed("strace")) GTEST_SKIP() << "strace is not installed";
+  const char* const lane = on_uring() ? "uring" : "epoll";
+  const ending refused = child_where("unshare:error=EPERM", lane, "child_with_tables");
+  EXPECT_EQ(refused.code, 0) << refused.out << refused.err;
+  EXPECT_NE(refused.out.find("direct_descriptors"), refused.out.npos) << refused.out;
+  EXPECT_NE(refused.out.find("not permitted"), refused.out.npos) << refused.out;
+  EXPECT_EQ(refused.out.find("started"), refused.out.npos) << refused.out;
 }
 
 // Registering is a help, not a need: buffers, the ring's own descriptor.

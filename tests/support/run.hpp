@@ -37,6 +37,7 @@ class tuning_driver final : public driver {
     tune_(c);
     real_->attach(c);
   }
+  void all_attached() override { real_->all_attached(); }
   void poll(clock::time_point deadline) override { real_->poll(deadline); }
   void wake() noexcept override { real_->wake(); }
   [[nodiscard]] std::size_t in_flight() const noexcept override { return real_->in_flight(); }
