@@ -225,7 +225,7 @@ TEST(fd_death, use_by_bound_tasks_of_two_cores_at_once_aborts_and_says_so) {
                              });
                              co_await sleep_for(1h);
                            }),
-               "tasks of two cores use a descriptor at once");
+               "a bound task uses a descriptor that is on another core");
 }
 
 TEST(fd_death, io_in_a_runtime_without_io_aborts_and_says_so) {
