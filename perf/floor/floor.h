@@ -253,6 +253,7 @@ static inline int run_server(struct options* o, const char* driver, void (*serve
     sum.connections += cores[i].count.connections;
     sum.syscalls += cores[i].count.syscalls;
   }
+  free(cores);
   if (o->stats) print_stats(&sum, driver);
   return 0;
 }
