@@ -17,11 +17,11 @@ struct io_options {
   unsigned ring_entries = 1024;
 
   /// Buffers per core from which recv() leases. Small ones serve messages, large ones are used by
-  /// streams whose messages fill the small ones. Counts are powers of two, at most 32768. Memory is
-  /// touched only when used.
+  /// streams whose messages fill the small ones: as many as such streams may have data in one turn of
+  /// the loop. Counts are powers of two, at most 32768. Memory is touched only when used.
   unsigned small_buffers = 1024;
   unsigned small_buffer_bytes = 4096;
-  unsigned large_buffers = 32;
+  unsigned large_buffers = 256;
   unsigned large_buffer_bytes = 65536;
 
   /// Slots per core for accepted connections that are no descriptors of the process (io_uring
