@@ -46,8 +46,9 @@ namespace detail {
 /// mail of a cancel is under way.
 class spawned : public root {
  protected:
-  bool taken_ = false;  // the outcome, by join()
-  bool settled_ = false;
+  // First, where the padding at the end of root has room for them.
+  bool taken_ = false;    // the outcome, by join()
+  bool settled_ = false;  // it has run, and its call is destroyed
 
  public:
   virtual ~spawned() = default;

@@ -95,7 +95,9 @@ bool watchdog::all_asleep() const noexcept {
 }
 
 clock::duration watchdog::watched::waited(clock::time_point began, clock::time_point now) noexcept {
-  if (std::exchange(turn, began) == began) return wait.until(now.time_since_epoch());
+  const bool again = std::exchange(turn, began) == began;
+  if (began == counters::no_turn) return {};
+  if (again) return wait.until(now.time_since_epoch());
   wait.begin(now.time_since_epoch());
   return {};
 }
@@ -107,8 +109,8 @@ void watchdog::look() noexcept {
     const core& c = *machine_->cores[i];
     watched& w = cores_[i];
     const clock::time_point turn = c.counts.turn_began();
-    const clock::duration waited = turn != counters::no_turn ? w.waited(turn, now) : now - now;
-    const stall::verdict v = w.stalls.look(turn, now, running_since_, waited, notice_);
+    const stall::verdict v =
+        w.stalls.look(turn, now, running_since_, w.waited(turn, now), notice_);
     if (v.is_news) tell(c, turn, v.lasts);
     if (v.lasts >= notice_ / 2 && c.has_to_steal()) have_stolen_from(c);
   }
