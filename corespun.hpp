@@ -13,13 +13,16 @@
 #include <corespun/net/serve.hpp>
 #include <corespun/net/stream.hpp>
 #include <corespun/runtime/as_result.hpp>
+#include <corespun/runtime/async_coroutine.hpp>
 #include <corespun/runtime/barrier.hpp>
 #include <corespun/runtime/broadcast.hpp>
 #include <corespun/runtime/channel.hpp>
 #include <corespun/runtime/condition.hpp>
 #include <corespun/runtime/core_ptr.hpp>
+#include <corespun/runtime/coroutine.hpp>
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/event.hpp>
+#include <corespun/runtime/generator.hpp>
 #include <corespun/runtime/latch.hpp>
 #include <corespun/runtime/mutex.hpp>
 #include <corespun/runtime/offload.hpp>

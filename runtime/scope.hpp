@@ -47,7 +47,7 @@ namespace detail {
 class spawned : public root {
  protected:
   // First, where the padding at the end of root has room for them.
-  bool taken_ = false;    // the outcome, by join()
+  bool taken_ = false;  // the outcome, by join()
   bool settled_ = false;  // it has run, and its call is destroyed
 
  public:

@@ -19,13 +19,13 @@
 // co_await may change (affinity.hpp).
 
 #include <corespun/runtime/detail/frame.hpp>
+#include <corespun/runtime/detail/returned.hpp>
 #include <corespun/runtime/detail/root.hpp>
 #include <corespun/runtime/outcome.hpp>
 
 #include <coroutine>
 #include <exception>
 #include <functional>
-#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -60,32 +60,8 @@ struct promise_start : promise_base {
 };
 
 template <typename T>
-struct promise : promise_start {
-  std::optional<T> value;
-
+struct promise : promise_start, returned<T> {
   task<T> get_return_object() noexcept;
-  template <typename U = T>
-    requires std::is_constructible_v<T, U&&>
-  void return_value(U&& u) {
-    value.emplace(std::forward<U>(u));
-  }
-  T take() { return std::move(*value); }
-};
-
-template <typename T>
-struct promise<T&> : promise_start {
-  T* value = nullptr;
-
-  task<T&> get_return_object() noexcept;
-  void return_value(T& v) noexcept { value = &v; }
-  T& take() noexcept { return *value; }
-};
-
-template <>
-struct promise<void> : promise_start {
-  task<void> get_return_object() noexcept;
-  void return_void() const noexcept {}
-  void take() const noexcept {}
 };
 
 template <typename T>
@@ -186,13 +162,6 @@ namespace detail {
 template <typename T>
 task<T> promise<T>::get_return_object() noexcept {
   return task<T>(std::coroutine_handle<promise>::from_promise(*this));
-}
-template <typename T>
-task<T&> promise<T&>::get_return_object() noexcept {
-  return task<T&>(std::coroutine_handle<promise>::from_promise(*this));
-}
-inline task<void> promise<void>::get_return_object() noexcept {
-  return task<void>(std::coroutine_handle<promise>::from_promise(*this));
 }
 
 template <typename A>

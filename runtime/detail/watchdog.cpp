@@ -109,8 +109,7 @@ void watchdog::look() noexcept {
     const core& c = *machine_->cores[i];
     watched& w = cores_[i];
     const clock::time_point turn = c.counts.turn_began();
-    const stall::verdict v =
-        w.stalls.look(turn, now, running_since_, w.waited(turn, now), notice_);
+    const stall::verdict v = w.stalls.look(turn, now, running_since_, w.waited(turn, now), notice_);
     if (v.is_news) tell(c, turn, v.lasts);
     if (v.lasts >= notice_ / 2 && c.has_to_steal()) have_stolen_from(c);
   }

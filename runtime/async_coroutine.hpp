@@ -1,0 +1,354 @@
+#pragma once
+// async_coroutine<Out, In, Ret>: a coroutine<> that may co_await; async_generator<T> is the one that
+// only gives.
+//
+//   async_generator<std::string> lines(tcp_stream& from) {
+//     while (true) {
+//       std::string line = …co_await from.read_some(buffer)…;
+//       if (line.empty()) co_return;
+//       co_yield std::move(line);
+//     }
+//   }
+//   auto all = lines(stream);
+//   while (std::string* line = co_await all.next()) …
+//   co_await for_each(lines(stream), print);
+//
+// As coroutine<>: next(), send() and throw_in() are awaited and end when it yields (not null, true) or
+// has ended (nullptr, false); delegate(), state(), result(), close() and the errors are the same.
+//
+// Invariants
+//   - It runs as a part of the task that asks: on its core, under its cancel and deadline. Different
+//     tasks may ask, one after the other.
+//   - When the asking task is cancelled while it awaits something, its frames are destroyed, from
+//     the innermost outwards, before those of the task; it has ended then.
+//   - close(), or the destructor: the same where it stands at a co_yield. Clean-up that has to wait
+//     belongs into scope::on_exit() or shield() of who asks.
+// Memory: one frame; nothing per step.
+// Threads: one at a time.
+
+#include <corespun/runtime/coroutine.hpp>
+#include <corespun/runtime/task.hpp>
+
+#include <coroutine>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace corespun {
+
+template <typename Out = void, typename In = void, typename Ret = void>
+class async_coroutine;
+
+template <typename T>
+using async_generator = async_coroutine<T>;
+
+namespace detail {
+
+/// Of those that take and give the same, and so can be inside of each other: each is awaited by the
+/// one around it, the outermost by who asks.
+template <typename Yielded, typename In>
+struct async_promise : promise_start {
+  using handle = std::coroutine_handle<async_promise>;
+  async_promise* outermost = this;
+  // of the outermost
+  handle innermost = handle::from_promise(*this);  // goes on when it is asked
+  yielded_element<Yielded> element;
+  bool started = false;
+  bool running = false;
+  // of the innermost
+  std::remove_reference_t<or_monostate<In>>* sent = nullptr;
+  std::exception_ptr thrown_in;
+};
+
+/// co_yield: who asks goes on.
+template <typename Promise, typename In>
+class async_yields {
+ public:
+  explicit async_yields(Promise& p) noexcept : promise_(p) {}
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
+    return promise_.outermost->awaited_by->parent;
+  }
+  In await_resume() {
+    if (promise_.thrown_in) std::rethrow_exception(std::exchange(promise_.thrown_in, nullptr));
+    if constexpr (!std::is_void_v<In>) return static_cast<In&&>(*promise_.sent);
+  }
+
+ private:
+  Promise& promise_;
+};
+
+/// The same of an lvalue that is not to be moved from.
+template <typename Promise, typename In, typename Value>
+class async_yields_copy : public async_yields<Promise, In> {
+ public:
+  async_yields_copy(Promise& p, const Value& v)
+      : async_yields<Promise, In>(p), promise_(p), copy_(v) {}
+  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<> h) noexcept {
+    promise_.outermost->element.set(std::move(copy_));
+    return async_yields<Promise, In>::await_suspend(h);
+  }
+
+ private:
+  Promise& promise_;
+  Value copy_;
+};
+
+}  // namespace detail
+
+template <typename Out, typename In, typename Ret>
+class [[nodiscard]] async_coroutine {
+ public:
+  using yielded = detail::or_monostate<Out>&&;
+  using input = detail::or_monostate<In>;
+  using step = std::conditional_t<std::is_void_v<Out>, bool, std::add_pointer_t<yielded>>;
+
+  class promise_type;
+  class asks;
+
+  async_coroutine(async_coroutine&& other) noexcept
+      : frame_(std::exchange(other.frame_, nullptr)) {}
+  async_coroutine& operator=(async_coroutine&& other) noexcept {
+    async_coroutine old(std::exchange(frame_, std::exchange(other.frame_, nullptr)));
+    return *this;
+  }
+  ~async_coroutine() {
+    if (is_running())
+      detail::caller_bug("a coroutine is destroyed while a task waits for it",
+                         "let the task end first");
+    end();
+  }
+
+  /// co_await c.next(): starts it, or, if In is void, lets it go on.
+  asks next() {
+    detail::must_not_run(is_running(), "next()");
+    if (!std::is_void_v<In> && !is_closed() && frame_.promise().started)
+      detail::waits_for_a_value();
+    return asks(*this);
+  }
+
+  /// co_await c.send(value): the value of the co_yield where it stands.
+  asks send(input value)
+    requires(!std::is_void_v<In>)
+  {
+    detail::must_not_run(is_running(), "send()");
+    if (!is_closed() && !frame_.promise().started) detail::has_not_started();
+    return asks(*this, std::forward<input>(value));
+  }
+
+  /// co_await c.throw_in(error): the co_yield where it stands throws. One that has not started ends,
+  /// and this call throws.
+  asks throw_in(std::exception_ptr error) {
+    detail::must_not_run(is_running(), "throw_in()");
+    if (state() != coroutine_state::suspended) {
+      end();
+      std::rethrow_exception(std::move(error));
+    }
+    frame_.promise().innermost.promise().thrown_in = std::move(error);
+    return asks(*this);
+  }
+  template <typename E>
+    requires(!std::is_same_v<E, std::exception_ptr>)
+  asks throw_in(E error) {
+    return throw_in(std::make_exception_ptr(std::move(error)));
+  }
+
+  /// Ends it where it stands. A second time: nothing.
+  void close() {
+    detail::must_not_run(is_running(), "close()");
+    if (!is_closed()) end();
+  }
+
+  [[nodiscard]] coroutine_state state() const noexcept {
+    if (is_running()) return coroutine_state::running;
+    if (is_closed()) return coroutine_state::closed;
+    return frame_.promise().started ? coroutine_state::suspended : coroutine_state::created;
+  }
+
+  /// What it has returned.
+  [[nodiscard]] decltype(auto) result() {
+    if (!frame_ || !frame_.done() || has_thrown_) detail::has_no_result();
+    return std::coroutine_handle<promise_type>::from_address(frame_.address()).promise().get();
+  }
+
+ private:
+  template <typename Coroutine>
+  friend class delegate;
+  using promise = detail::async_promise<yielded, In>;
+  using handle = typename promise::handle;
+  explicit async_coroutine(handle frame) noexcept : frame_(frame) {}
+
+  [[nodiscard]] bool is_running() const noexcept { return frame_ && frame_.promise().running; }
+  [[nodiscard]] bool is_closed() const noexcept { return !frame_ || frame_.done(); }
+
+  void end() noexcept {
+    if (!frame_) return;
+    handle at = std::exchange(frame_.promise().innermost, frame_);
+    while (at != frame_) {
+      detail::task_await& by = *at.promise().awaited_by;
+      by.child = nullptr;
+      at.destroy();
+      at = handle::from_address(by.parent.address());
+    }
+    std::exchange(frame_, nullptr).destroy();
+  }
+
+  handle frame_;
+  bool has_thrown_ = false;
+};
+
+/// A step, to be awaited at once.
+template <typename Out, typename In, typename Ret>
+class [[nodiscard]] async_coroutine<Out, In, Ret>::asks : private detail::task_await {
+ public:
+  explicit asks(async_coroutine& of) noexcept : of_(of) {}
+  asks(async_coroutine& of, input&& value) : of_(of), value_(std::forward<input>(value)) {}
+  asks(asks&& not_awaited) noexcept : of_(not_awaited.of_), value_(std::move(not_awaited.value_)) {}
+  ~asks() {
+    if (parent && !child) of_.frame_ = nullptr;  // stopped: its frames are gone
+  }
+
+  [[nodiscard]] bool await_ready() const noexcept { return of_.is_closed(); }
+  template <typename Promise>
+  [[nodiscard]] std::coroutine_handle<> await_suspend(
+      std::coroutine_handle<Promise> self) noexcept {
+    static_assert(std::is_base_of_v<detail::promise_base, Promise>,
+                  "an async_coroutine can only be asked in a corespun task");
+    parent = self;
+    child = of_.frame_;
+    promise& p = of_.frame_.promise();
+    promise& goes_on = p.innermost.promise();
+    p.awaited_by = this;
+    p.started = p.running = true;
+    p.owner = goes_on.owner = self.promise().owner;
+    if (value_) goes_on.sent = std::addressof(*value_);
+    return p.innermost;
+  }
+  step await_resume() {
+    if (!child) return {};  // it had ended
+    promise& p = of_.frame_.promise();
+    p.running = false;
+    if (p.error) {
+      of_.has_thrown_ = true;
+      std::rethrow_exception(std::exchange(p.error, nullptr));
+    }
+    if constexpr (std::is_void_v<Out>) {
+      return !of_.frame_.done();
+    } else {
+      return of_.frame_.done() ? nullptr : p.element.get();
+    }
+  }
+
+ private:
+  async_coroutine& of_;
+  std::optional<input> value_;
+};
+
+template <typename Out, typename In, typename Ret>
+class async_coroutine<Out, In, Ret>::promise_type
+    : public detail::async_promise<typename async_coroutine<Out, In, Ret>::yielded, In>,
+      public detail::returned<Ret> {
+  using base = detail::async_promise<yielded, In>;
+  using element_value = std::remove_cvref_t<yielded>;
+
+ public:
+  async_coroutine get_return_object() noexcept {
+    static_assert(alignof(promise_type) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__,
+                  "async_coroutine: Ret is over-aligned; return a std::unique_ptr instead");
+    return async_coroutine(base::handle::from_promise(*this));
+  }
+
+  detail::async_yields<base, In> yield_value(yielded e) noexcept {
+    this->outermost->element.set(static_cast<yielded>(e));
+    return detail::async_yields<base, In>(*this);
+  }
+  auto yield_value(const element_value& e)
+    requires(std::is_rvalue_reference_v<yielded> && std::is_copy_constructible_v<element_value>)
+  {
+    if constexpr (detail::small_value<element_value>) {
+      this->outermost->element.set(e);
+      return detail::async_yields<base, In>(*this);
+    } else {
+      return detail::async_yields_copy<base, In, element_value>(*this, e);
+    }
+  }
+};
+
+/// co_await delegate(inner()), in an async_coroutine of the same Out and In; the inner one must not
+/// have started.
+template <typename Out, typename In, typename Ret>
+class [[nodiscard]] delegate<async_coroutine<Out, In, Ret>> {
+  using inner_type = async_coroutine<Out, In, Ret>;
+  using promise = typename inner_type::promise;
+
+ public:
+  class awaiter : private detail::task_await {
+   public:
+    explicit awaiter(std::coroutine_handle<> inner) noexcept
+        : detail::task_await{inner, {}, false} {}
+    awaiter(const awaiter&) = delete;
+    awaiter& operator=(const awaiter&) = delete;
+    ~awaiter() {
+      if (child) child.destroy();
+    }
+
+    [[nodiscard]] bool await_ready() const {
+      detail::can_delegate_to(bool(child), child && inner().running, child && inner().started);
+      return false;
+    }
+    template <typename Promise>
+    [[nodiscard]] std::coroutine_handle<> await_suspend(
+        std::coroutine_handle<Promise> self) noexcept {
+      static_assert(std::is_base_of_v<promise, Promise>,
+                    "delegate() in an async_coroutine of the same Out and In");
+      parent = self;
+      promise& p = inner();
+      p.awaited_by = this;
+      p.owner = self.promise().owner;
+      p.outermost = self.promise().outermost;
+      p.outermost->innermost = p.innermost;
+      return child;
+    }
+    Ret await_resume() {
+      promise& around = promise::handle::from_address(parent.address()).promise();
+      around.outermost->innermost = promise::handle::from_promise(around);
+      around.owner = inner().owner;  // who asks may have changed
+      if (inner().error) std::rethrow_exception(std::move(inner().error));
+      return std::coroutine_handle<typename inner_type::promise_type>::from_address(child.address())
+          .promise()
+          .take();
+    }
+
+   private:
+    [[nodiscard]] promise& inner() const noexcept {
+      return promise::handle::from_address(child.address()).promise();
+    }
+  };
+
+  explicit delegate(inner_type&& to) noexcept : to_(std::move(to)) {}
+  awaiter operator co_await() && noexcept { return awaiter(std::exchange(to_.frame_, nullptr)); }
+
+ private:
+  inner_type to_;
+};
+
+/// Awaits fn(element) for each element, or calls it, if it returns no task.
+template <typename T, typename Fn>
+task<> for_each(async_generator<T> all, Fn fn) {
+  using element = typename async_generator<T>::yielded;
+  while (true) {
+    auto* const e = co_await all.next();
+    if (e == nullptr) co_return;
+    if constexpr (detail::is_task<std::invoke_result_t<Fn&, element>>::value) {
+      auto work = std::invoke(fn, static_cast<element>(*e));
+      co_await std::move(work);
+    } else {
+      std::invoke(fn, static_cast<element>(*e));
+    }
+  }
+}
+
+}  // namespace corespun

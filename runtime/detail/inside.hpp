@@ -1,0 +1,145 @@
+#pragma once
+// Coroutines inside of coroutines, for those that yield to who asks them.
+//
+//   asker ── resumes ──> innermost      the others are suspended, each on the inside<> that holds
+//   the coroutine in it; when the innermost ends, the one around it goes on
+//
+// An element costs the same at each depth, since the asker resumes the innermost one directly: the
+// outermost one knows it. No frame knows its asker, nor is it told to a function before something is
+// inside: so a compiler may keep a simple coroutine's frame in registers (clang does).
+//
+// No recursion, whatever the depth: not to go on, nor for an exception, nor to destroy.
+//
+// A promise P has at its begin, at offset 0 of the promise
+//   std::coroutine_handle<P> inner    of the outermost: the innermost, or nullptr: itself. Of others
+//                                     only set while one begins in them.
+//   inside<P>* within                 nullptr: the outermost
+// and lets exceptions through (unhandled_exception() throws on).
+
+#include <coroutine>
+#include <exception>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace corespun::detail {
+
+/// A coroutine that has one inside waits for it on this, in its frame.
+template <typename P>
+class inside {
+ public:
+  using handle = std::coroutine_handle<P>;
+
+  /// Owns the frame, which may have been asked before.
+  explicit inside(handle inner) noexcept : inner_(inner) {}
+  inside(const inside&) = delete;
+  inside& operator=(const inside&) = delete;
+  ~inside() {
+    if (inner_) inner_.destroy();  // it has ended, or never began
+  }
+
+  [[nodiscard]] bool await_ready() const noexcept { return !inner_ || inner_.done(); }
+  template <typename Promise>
+  void await_suspend(std::coroutine_handle<Promise> outer) noexcept {
+    outer_ = handle::from_address(outer.address());
+    P& p = inner_.promise();
+    p.within = this;
+    const handle innermost = std::exchange(p.inner, nullptr);
+    outer_.promise().inner = innermost ? innermost : inner_;
+  }
+  void await_resume() {
+    if (error_) std::rethrow_exception(std::move(error_));
+  }
+
+  /// The innermost goes on until it yields, and the ones around it when it ends. Returns the innermost
+  /// then; nullptr: it is the turn of the outermost.
+  [[nodiscard, gnu::noinline]] static handle go_on(handle innermost) {
+    while (true) {
+      P& p = innermost.promise();
+      try {
+        innermost.resume();
+      } catch (...) {
+        p.within->error_ = std::current_exception();
+      }
+      if (p.inner) {
+        innermost = std::exchange(p.inner, nullptr);
+      } else if (!innermost.done()) {
+        return innermost;
+      } else {
+        innermost = p.within->outer_;
+        if (innermost.promise().within == nullptr) return nullptr;
+      }
+    }
+  }
+
+  /// Destroys all that is inside of the outermost one, which the caller destroys then.
+  [[gnu::noinline]] static void destroy_from(handle innermost) noexcept {
+    while (true) {
+      inside& i = *innermost.promise().within;
+      i.inner_ = nullptr;
+      const handle outer = i.outer_;
+      innermost.destroy();
+      if (outer.promise().within == nullptr) return;
+      innermost = outer;
+    }
+  }
+
+ protected:
+  [[nodiscard]] handle inner() const noexcept { return inner_; }
+
+ private:
+  handle inner_;
+  handle outer_;
+  std::exception_ptr error_;  // what it threw
+};
+
+/// The outermost goes on, or what is inside of it, until one yields or the outermost ends. Throws
+/// what the outermost throws.
+template <typename P>
+[[gnu::always_inline]] inline void go_on(std::coroutine_handle<P> outermost) {
+  P& p = outermost.promise();
+  while (true) {
+    if (p.inner) [[unlikely]] {
+      p.inner = inside<P>::go_on(p.inner);
+      if (p.inner) return;
+    }
+    outermost.resume();
+    if (!p.inner) [[likely]]
+      return;
+  }
+}
+
+template <typename P>
+[[gnu::always_inline]] inline void destroy_all(std::coroutine_handle<P> outermost) noexcept {
+  if (const std::coroutine_handle<P> inner = outermost.promise().inner; inner) [[unlikely]]
+    inside<P>::destroy_from(inner);
+  outermost.destroy();
+}
+
+/// Values that registers hold. Their copy is yielded: an address would bind the frame to memory.
+template <typename T>
+concept small_value =
+    std::is_trivially_copyable_v<T> && std::is_trivially_default_constructible_v<T> &&
+    sizeof(T) <= 2 * sizeof(void*);
+
+/// What a coroutine has yielded: where it lies in the frame, until that goes on.
+template <typename Ref>
+class yielded_element {
+ public:
+  void set(Ref element) noexcept { at_ = std::addressof(element); }
+  [[nodiscard]] std::add_pointer_t<Ref> get() noexcept { return at_; }
+
+ private:
+  std::add_pointer_t<Ref> at_ = nullptr;
+};
+template <small_value T>
+class yielded_element<T&&> {
+ public:
+  void set(const T& element) noexcept { copy_ = element; }
+  [[nodiscard]] T* get() noexcept { return &copy_; }
+
+ private:
+  T copy_{};
+};
+
+}  // namespace corespun::detail

@@ -1,0 +1,371 @@
+#include <corespun/runtime/affinity.hpp>
+#include <corespun/runtime/as_result.hpp>
+#include <corespun/runtime/async_coroutine.hpp>
+#include <corespun/runtime/channel.hpp>
+#include <corespun/runtime/deadline.hpp>
+#include <corespun/runtime/event.hpp>
+#include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/sleep.hpp>
+#include <corespun/runtime/this_core.hpp>
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "tests/support/run.hpp"
+#include "tests/support/tasks.hpp"
+
+namespace corespun {
+namespace {
+
+using namespace std::chrono_literals;
+using test::run;
+using state = coroutine_state;
+
+async_generator<int> yields_between(int count) {
+  for (int i = 0; i < count; ++i) {
+    co_await yield();
+    co_yield i;
+  }
+}
+
+TEST(async_generator, gives_elements_between_which_it_awaits) {
+  run([](scope&) -> task<> {
+    auto g = yields_between(3);
+    EXPECT_EQ(g.state(), state::created);
+    std::vector<int> all;
+    while (true) {
+      const int* const e = co_await g.next();
+      if (e == nullptr) break;
+      all.push_back(*e);
+    }
+    EXPECT_EQ(all, (std::vector<int>{0, 1, 2}));
+    EXPECT_EQ(g.state(), state::closed);
+    EXPECT_EQ(co_await g.next(), nullptr);
+  });
+}
+
+async_generator<std::unique_ptr<std::string>> boxes() {
+  co_yield std::make_unique<std::string>("a");
+  co_await yield();
+  co_yield std::make_unique<std::string>("b");
+}
+
+TEST(async_generator, for_each_calls_and_awaits) {
+  run([](scope&) -> task<> {
+    std::string all;
+    auto append = [&](std::unique_ptr<std::string>&& s) { all += *s; };
+    auto appending = for_each(boxes(), append);
+    co_await std::move(appending);
+    auto append_later = [&](std::unique_ptr<std::string> s) -> task<> {
+      co_await yield();
+      all += *s;
+    };
+    auto later = for_each(boxes(), append_later);
+    co_await std::move(later);
+    EXPECT_EQ(all, "abab");
+  });
+}
+
+struct marks {
+  std::string& log;
+  char mark;
+  marks(std::string& l, char m) : log(l), mark(m) {}
+  marks(const marks&) = delete;
+  marks& operator=(const marks&) = delete;
+  ~marks() { log += mark; }
+};
+
+async_generator<int> marked(std::string& log) {
+  const marks here(log, 'g');
+  for (int i = 0;; ++i) {
+    co_await yield();
+    co_yield i;
+  }
+}
+
+TEST(async_generator, an_early_break_runs_its_destructors) {
+  run([](scope&) -> task<> {
+    std::string log;
+    {
+      auto g = marked(log);
+      (void)co_await g.next();
+      (void)co_await g.next();
+      EXPECT_EQ(log, "");
+    }
+    EXPECT_EQ(log, "g");
+    auto never_asked = marked(log);
+    never_asked.close();
+    EXPECT_EQ(log, "g");
+  });
+}
+
+async_generator<int> waits(event& e, std::string& log) {
+  const marks here(log, 'g');
+  co_yield 1;
+  co_await e.wait();
+  co_yield 2;
+}
+
+task<> asks_for_all(async_generator<int>& g, std::string& log) {
+  const marks here(log, 't');
+  while (true) {
+    const int* const element = co_await g.next();
+    if (element == nullptr) co_return;
+    log += '1';
+  }
+}
+
+TEST(async_generator, a_cancel_destroys_it_before_the_task_that_asks) {
+  run([](scope& s) -> task<> {
+    event never;
+    std::string log;
+    auto g = waits(never, log);
+    auto t = s.spawn(asks_for_all, std::ref(g), std::ref(log));
+    co_await test::let_others_run();
+    EXPECT_EQ(g.state(), state::running);
+    t.cancel();
+    (void)co_await t.join();
+    EXPECT_EQ(log, "1gt");
+    EXPECT_EQ(g.state(), state::closed);
+    EXPECT_EQ(co_await g.next(), nullptr);
+  });
+}
+
+TEST(async_generator, a_timeout_of_a_step_ends_it_and_the_task_goes_on) {
+  run([](scope&) -> task<> {
+    event never;
+    std::string log;
+    auto g = waits(never, log);
+    EXPECT_EQ(*co_await g.next(), 1);
+    auto limited = with_timeout(1ms, g.next());
+    const auto step = co_await std::move(limited);
+    EXPECT_FALSE(step.has_value());
+    EXPECT_EQ(log, "g");
+    EXPECT_EQ(co_await g.next(), nullptr);
+  });
+}
+
+async_generator<int> throws_after(int elements) {
+  for (int i = 0; i < elements; ++i) co_yield i;
+  co_await yield();
+  throw std::runtime_error("out of elements");
+}
+
+TEST(async_generator, what_it_throws_reaches_who_asks_once) {
+  run([](scope&) -> task<> {
+    auto g = throws_after(1);
+    EXPECT_EQ(*co_await g.next(), 0);
+    bool thrown = false;
+    try {
+      (void)co_await g.next();
+    } catch (const std::runtime_error&) {
+      thrown = true;
+    }
+    EXPECT_TRUE(thrown);
+    EXPECT_EQ(co_await g.next(), nullptr);
+    EXPECT_THROW(g.result(), std::logic_error);
+  });
+}
+
+async_coroutine<int, int, std::string> sums() {
+  int sum = 0;
+  while (sum < 10) {
+    const int more = co_yield sum;
+    co_await yield();
+    sum += more;
+  }
+  co_return std::to_string(sum);
+}
+
+TEST(async_coroutine, gives_and_takes_until_it_returns) {
+  run([](scope&) -> task<> {
+    auto c = sums();
+    EXPECT_THROW((void)c.send(1), std::logic_error);
+    EXPECT_EQ(*co_await c.next(), 0);
+    EXPECT_THROW((void)c.next(), std::logic_error);
+    EXPECT_THROW((void)c.result(), std::logic_error);
+    EXPECT_EQ(*co_await c.send(4), 4);
+    EXPECT_EQ(co_await c.send(6), nullptr);
+    EXPECT_EQ(c.result(), "10");
+    EXPECT_EQ(co_await c.send(1), nullptr);
+  });
+}
+
+async_coroutine<int, int> catches(std::string& caught) {
+  while (true) {
+    try {
+      co_yield 1;
+      continue;
+    } catch (const std::runtime_error& e) {
+      caught = e.what();
+    }
+    co_await yield();
+    co_yield 2;
+  }
+}
+
+TEST(async_coroutine, may_catch_what_is_thrown_in_and_go_on) {
+  run([](scope&) -> task<> {
+    std::string caught;
+    auto c = catches(caught);
+    EXPECT_EQ(*co_await c.next(), 1);
+    EXPECT_EQ(*co_await c.throw_in(std::runtime_error("here")), 2);
+    EXPECT_EQ(caught, "here");
+    auto early = catches(caught);
+    EXPECT_THROW((void)early.throw_in(1), int);
+    EXPECT_EQ(early.state(), state::closed);
+  });
+}
+
+task<> asks_once(async_generator<int>& g) { (void)co_await g.next(); }
+
+TEST(async_coroutine, asked_while_another_task_waits_for_it_says_so) {
+  run([](scope& s) -> task<> {
+    event e;
+    std::string log;
+    auto g = waits(e, log);
+    (void)co_await g.next();
+    auto t = s.spawn(asks_once, std::ref(g));
+    co_await test::let_others_run();
+    EXPECT_THROW((void)g.next(), std::logic_error);
+    EXPECT_THROW(g.close(), std::logic_error);
+    e.open();
+    (void)co_await t.join();
+    EXPECT_EQ(co_await g.next(), nullptr);
+  });
+}
+
+async_coroutine<int, int, int> sum_of_two(std::string& log) {
+  const marks end(log, 'i');
+  const int a = co_yield 1;
+  co_await yield();
+  const int b = co_yield 2;
+  co_return a + b;
+}
+
+async_coroutine<int, int, std::string> delegates(std::string& log) {
+  const marks end(log, 'o');
+  auto inner = sum_of_two(log);
+  const int sum = co_await delegate(std::move(inner));
+  log += 's';
+  co_await yield();
+  const int more = co_yield sum;
+  co_return std::to_string(sum + more);
+}
+
+TEST(async_coroutine, delegate_passes_all_through_and_gives_the_result) {
+  run([](scope&) -> task<> {
+    std::string log;
+    auto c = delegates(log);
+    EXPECT_EQ(*co_await c.next(), 1);
+    EXPECT_EQ(*co_await c.send(10), 2);
+    EXPECT_EQ(*co_await c.send(20), 30);
+    EXPECT_EQ(log, "is");
+    EXPECT_EQ(co_await c.send(5), nullptr);
+    EXPECT_EQ(c.result(), "35");
+    log.clear();
+    auto closed = delegates(log);
+    (void)co_await closed.next();
+    closed.close();
+    EXPECT_EQ(log, "io");
+  });
+}
+
+async_coroutine<int> waits_inside(event& e, std::string& log) {
+  const marks end(log, 'o');
+  auto inner = waits(e, log);
+  co_await delegate(std::move(inner));
+}
+
+TEST(async_coroutine, a_cancel_inside_of_a_delegate_destroys_all_of_it) {
+  run([](scope& s) -> task<> {
+    event never;
+    std::string log;
+    auto c = waits_inside(never, log);
+    EXPECT_EQ(*co_await c.next(), 1);
+    auto t = s.spawn(asks_once, std::ref(c));
+    co_await test::let_others_run();
+    t.cancel();
+    (void)co_await t.join();
+    EXPECT_EQ(log, "go");
+    EXPECT_EQ(c.state(), state::closed);
+  });
+}
+
+async_coroutine<int, void, int> nested(int depth) {
+  if (depth == 0) {
+    co_yield 0;
+    co_await yield();
+    co_return 1;
+  }
+  auto inner = nested(depth - 1);
+  const int result = co_await delegate(std::move(inner));
+  co_return result + 1;
+}
+
+TEST(async_coroutine, delegates_deep) {
+  run([](scope&) -> task<> {
+    constexpr int depth = 100'000;
+    auto c = nested(depth);
+    EXPECT_EQ(*co_await c.next(), 0);
+    EXPECT_EQ(co_await c.next(), nullptr);
+    EXPECT_EQ(c.result(), depth + 1);
+    auto closed = nested(depth);
+    (void)co_await closed.next();
+  });
+}
+
+/// Asked from tasks of different cores, one after the other, what it awaits belongs to who asks.
+async_generator<unsigned> tells_its_core() {
+  while (true) {
+    co_await yield();
+    co_yield this_core::index();
+  }
+}
+
+async_generator<unsigned> tells_from_inside() { co_await delegate(tells_its_core()); }
+
+task<> asks_here(async_generator<unsigned>& g, unsigned& core) {
+  const unsigned* const told = co_await g.next();
+  core = *told;
+}
+
+TEST(async_generator, runs_as_a_part_of_the_task_that_asks) {
+  test::run_on(2, [](scope& s) -> task<> {
+    auto g = tells_from_inside();
+    for (unsigned i = 0; i < 6; ++i) {
+      unsigned core = 7;
+      auto t = s.spawn_on(i % 2, asks_here, std::ref(g), std::ref(core));
+      (void)co_await t.join();
+      EXPECT_EQ(core, i % 2);
+    }
+  });
+}
+
+async_coroutine<void, std::string> collects(std::vector<std::string>& into) {
+  while (true) {
+    std::string s = co_yield {};
+    co_await yield();
+    into.push_back(std::move(s));
+  }
+}
+
+TEST(async_coroutine, that_only_takes_tells_whether_it_goes_on) {
+  run([](scope&) -> task<> {
+    std::vector<std::string> words;
+    auto c = collects(words);
+    EXPECT_TRUE(co_await c.next());
+    EXPECT_TRUE(co_await c.send("one"));
+    EXPECT_TRUE(co_await c.send("two"));
+    c.close();
+    EXPECT_FALSE(co_await c.send("three"));
+    EXPECT_EQ(words, (std::vector<std::string>{"one", "two"}));
+  });
+}
+
+}  // namespace
+}  // namespace corespun
