@@ -66,4 +66,7 @@ if(CORESPUN_PERF)
   find_package(benchmark REQUIRED)
   corespun_program(perf/micro ${sources})
   target_link_libraries(perf_micro PRIVATE corespun::corespun benchmark::benchmark)
+
+  corespun_program(perf/yields perf/yields/main.cpp perf/yields/elsewhere.cpp)
+  target_link_libraries(perf_yields PRIVATE corespun::corespun benchmark::benchmark)
 endif()

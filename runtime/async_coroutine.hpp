@@ -55,46 +55,23 @@ struct async_promise : promise_start {
   async_promise* outermost = this;
   // of the outermost
   handle innermost = handle::from_promise(*this);  // goes on when it is asked
-  yielded_element<Yielded> element;
+  passed<Yielded> element;
   bool started = false;
   bool running = false;
   // of the innermost
-  std::remove_reference_t<or_monostate<In>>* sent = nullptr;
+  passed<or_monostate<In>&&> sent;
   std::exception_ptr thrown_in;
-};
 
-/// co_yield: who asks goes on.
-template <typename Promise, typename In>
-class async_yields {
- public:
-  explicit async_yields(Promise& p) noexcept : promise_(p) {}
+  // of a co_yield: who asks goes on
   [[nodiscard]] bool await_ready() const noexcept { return false; }
-  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
-    return promise_.outermost->awaited_by->parent;
+  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<>) const noexcept {
+    return outermost->awaited_by->parent;
   }
   In await_resume() {
-    if (promise_.thrown_in) std::rethrow_exception(std::exchange(promise_.thrown_in, nullptr));
-    if constexpr (!std::is_void_v<In>) return static_cast<In&&>(*promise_.sent);
+    if (thrown_in) [[unlikely]]
+      rethrow(thrown_in);
+    if constexpr (!std::is_void_v<In>) return static_cast<In&&>(*sent.get());
   }
-
- private:
-  Promise& promise_;
-};
-
-/// The same of an lvalue that is not to be moved from.
-template <typename Promise, typename In, typename Value>
-class async_yields_copy : public async_yields<Promise, In> {
- public:
-  async_yields_copy(Promise& p, const Value& v)
-      : async_yields<Promise, In>(p), promise_(p), copy_(v) {}
-  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<> h) noexcept {
-    promise_.outermost->element.set(std::move(copy_));
-    return async_yields<Promise, In>::await_suspend(h);
-  }
-
- private:
-  Promise& promise_;
-  Value copy_;
 };
 
 }  // namespace detail
@@ -179,6 +156,8 @@ class [[nodiscard]] async_coroutine {
   friend class delegate;
   using promise = detail::async_promise<yielded, In>;
   using handle = typename promise::handle;
+  static_assert(!std::is_reference_v<In>,
+                "async_coroutine: send a pointer in place of a reference");
   explicit async_coroutine(handle frame) noexcept : frame_(frame) {}
 
   [[nodiscard]] bool is_running() const noexcept { return frame_ && frame_.promise().running; }
@@ -224,7 +203,7 @@ class [[nodiscard]] async_coroutine<Out, In, Ret>::asks : private detail::task_a
     p.awaited_by = this;
     p.started = p.running = true;
     p.owner = goes_on.owner = self.promise().owner;
-    if (value_) goes_on.sent = std::addressof(*value_);
+    if (value_) goes_on.sent.set(std::forward<input>(*value_));
     return p.innermost;
   }
   step await_resume() {
@@ -261,18 +240,18 @@ class async_coroutine<Out, In, Ret>::promise_type
     return async_coroutine(base::handle::from_promise(*this));
   }
 
-  detail::async_yields<base, In> yield_value(yielded e) noexcept {
+  detail::yields<base> yield_value(yielded e) noexcept {
     this->outermost->element.set(static_cast<yielded>(e));
-    return detail::async_yields<base, In>(*this);
+    return static_cast<detail::yields<base>>(*this);
   }
-  auto yield_value(const element_value& e)
+  decltype(auto) yield_value(const element_value& e)
     requires(std::is_rvalue_reference_v<yielded> && std::is_copy_constructible_v<element_value>)
   {
     if constexpr (detail::small_value<element_value>) {
       this->outermost->element.set(e);
-      return detail::async_yields<base, In>(*this);
+      return static_cast<detail::yields<base>>(*this);
     } else {
-      return detail::async_yields_copy<base, In, element_value>(*this, e);
+      return detail::yields_copy<base, yielded>(*this, this->outermost->element, e);
     }
   }
 };

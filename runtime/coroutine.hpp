@@ -124,6 +124,10 @@ inline void can_delegate_to(bool exists, bool runs, bool waits_for_value) {
         "a new one");
 }
 
+[[noreturn, gnu::noinline]] inline void rethrow(std::exception_ptr& thrown_in) {
+  std::rethrow_exception(std::exchange(thrown_in, nullptr));
+}
+
 /// What stands for void where a reference is needed.
 template <typename T>
 using or_monostate = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
@@ -132,12 +136,6 @@ using or_monostate = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 template <typename P>
 struct asker {
   P* runs;
-  explicit asker(P& p) noexcept : runs(&p) { p.asked_by = this; }
-  asker(const asker&) = delete;
-  asker& operator=(const asker&) = delete;
-  ~asker() {
-    if (runs != nullptr) runs->asked_by = nullptr;
-  }
 };
 
 /// Of the coroutines that take and give the same, and so can be inside of each other.
@@ -146,60 +144,43 @@ struct coroutine_promise {
   using handle = std::coroutine_handle<coroutine_promise>;
   handle inner{};
   inside<coroutine_promise>* within = nullptr;
-  yielded_element<Yielded> element;
-  std::remove_reference_t<or_monostate<In>>* sent = nullptr;
+  passed<Yielded> element;
+  passed<or_monostate<In>&&> sent;
   std::exception_ptr thrown_in;
-  asker<coroutine_promise>* asked_by = nullptr;  ///< of the outermost: it runs
-  bool started = false;
-  bool stands = false;  ///< suspended at a co_yield, a delegate() or a transfer_to()
+  asker<coroutine_promise>* asked_by = nullptr;  ///< of one that runs and may transfer
+  /// Of the outermost, as who holds it sees it; of others, whether they stand themselves.
+  coroutine_state state = coroutine_state::created;
   bool has_thrown = false;
+  bool closing = false;  ///< of the outermost
 
   /// Which has yielded, or will go on, when the outermost is asked.
   [[nodiscard]] coroutine_promise& innermost() noexcept { return inner ? inner.promise() : *this; }
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
-  std::suspend_always final_suspend() const noexcept { return {}; }
+  std::suspend_always final_suspend() noexcept {
+    state = coroutine_state::closed;
+    return {};
+  }
   void unhandled_exception() {
+    state = coroutine_state::closed;
     has_thrown = true;
     throw;
+  }
+
+  // of a co_yield
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<>) noexcept { state = coroutine_state::suspended; }
+  In await_resume() {
+    state = coroutine_state::running;
+    if (thrown_in) [[unlikely]]
+      rethrow(thrown_in);
+    if constexpr (!std::is_void_v<In>) return static_cast<In&&>(*sent.get());
   }
 
   static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
   static void operator delete(void* memory, std::size_t bytes) noexcept {
     release_frame(memory, bytes);
   }
-};
-
-/// co_yield.
-template <typename Promise, typename In>
-class yields {
- public:
-  explicit yields(Promise& p) noexcept : promise_(p) {}
-  [[nodiscard]] bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<>) noexcept { promise_.stands = true; }
-  In await_resume() {
-    promise_.stands = false;
-    if (promise_.thrown_in) std::rethrow_exception(std::exchange(promise_.thrown_in, nullptr));
-    if constexpr (!std::is_void_v<In>) return static_cast<In&&>(*promise_.sent);
-  }
-
- private:
-  Promise& promise_;
-};
-
-/// The same of an lvalue that is not to be moved from.
-template <typename Promise, typename In, typename Value>
-class yields_copy : public yields<Promise, In> {
- public:
-  yields_copy(Promise& p, const Value& v) : yields<Promise, In>(p), promise_(p), copy_(v) {}
-  void await_suspend(std::coroutine_handle<> h) noexcept {
-    promise_.element.set(std::move(copy_));
-    yields<Promise, In>::await_suspend(h);
-  }
-
- private:
-  Promise& promise_;
-  Value copy_;
 };
 
 template <typename Promise, typename Fn>
@@ -209,7 +190,7 @@ class [[nodiscard]] close_guard {
   close_guard(const close_guard&) = delete;
   close_guard& operator=(const close_guard&) = delete;
   ~close_guard() {
-    if (of_.stands) fn_();
+    if (of_.closing || of_.state == coroutine_state::suspended) fn_();
   }
 
  private:
@@ -246,7 +227,7 @@ class [[nodiscard]] coroutine {
     return *this;
   }
   ~coroutine() {
-    if (is_running())
+    if (state() == coroutine_state::running)
       detail::caller_bug("a coroutine is destroyed by what it runs itself",
                          "return from it, and destroy it where it is asked");
     end();
@@ -254,9 +235,9 @@ class [[nodiscard]] coroutine {
 
   /// Starts it, or, if In is void, lets it go on.
   step next() {
-    detail::must_not_run(is_running(), "next()");
-    if (is_closed()) return {};
-    if (!std::is_void_v<In> && frame_.promise().started) detail::waits_for_a_value();
+    if (state() != coroutine_state::created) {
+      if (std::is_void_v<In> ? !stands("next()") : must_have_ended("next()")) return {};
+    }
     return go_on();
   }
 
@@ -264,20 +245,15 @@ class [[nodiscard]] coroutine {
   step send(input value)
     requires(!std::is_void_v<In>)
   {
-    detail::must_not_run(is_running(), "send()");
-    if (is_closed()) return {};
-    if (!frame_.promise().started) detail::has_not_started();
-    frame_.promise().innermost().sent = std::addressof(value);
+    if (!stands("send()")) return {};
+    frame_.promise().innermost().sent.set(std::forward<input>(value));
     return go_on();
   }
 
   /// The co_yield where it stands throws. One that has not started ends, and this throws.
   step throw_in(std::exception_ptr error) {
-    detail::must_not_run(is_running(), "throw_in()");
-    if (state() != coroutine_state::suspended) {
-      close();
-      std::rethrow_exception(std::move(error));
-    }
+    if (state() == coroutine_state::created) close();
+    if (!stands("throw_in()")) std::rethrow_exception(std::move(error));
     frame_.promise().innermost().thrown_in = std::move(error);
     return go_on();
   }
@@ -289,14 +265,12 @@ class [[nodiscard]] coroutine {
 
   /// Ends it where it stands. A second time: nothing.
   void close() {
-    detail::must_not_run(is_running(), "close()");
-    if (!is_closed()) end();
+    detail::must_not_run(state() == coroutine_state::running, "close()");
+    if (state() != coroutine_state::closed) end();
   }
 
   [[nodiscard]] coroutine_state state() const noexcept {
-    if (is_running()) return coroutine_state::running;
-    if (is_closed()) return coroutine_state::closed;
-    return frame_.promise().started ? coroutine_state::suspended : coroutine_state::created;
+    return frame_ ? frame_.promise().state : coroutine_state::closed;
   }
 
   /// What it has returned.
@@ -312,36 +286,52 @@ class [[nodiscard]] coroutine {
   using handle = typename promise::handle;
   explicit coroutine(handle frame) noexcept : frame_(frame) {}
 
-  [[nodiscard]] bool is_running() const noexcept {
-    return frame_ && frame_.promise().asked_by != nullptr;
+  /// Suspended, not ended; all else is an error.
+  [[nodiscard]] bool stands(const char* what) const {
+    const coroutine_state now = state();
+    if (now == coroutine_state::suspended) [[likely]]
+      return true;
+    detail::must_not_run(now == coroutine_state::running, what);
+    if (now == coroutine_state::created) detail::has_not_started();
+    return false;
   }
-  [[nodiscard]] bool is_closed() const noexcept { return !frame_ || frame_.done(); }
+  [[nodiscard]] bool must_have_ended(const char* what) const {
+    if (stands(what)) detail::waits_for_a_value();
+    return true;
+  }
 
   step go_on() {
     const handle frame = frame_;  // the body may move this object
     promise& p = frame.promise();
-    p.started = true;
-    {
-      const detail::asker<promise> me(p);
+    p.state = coroutine_state::running;
+    if constexpr (std::is_void_v<Out> && std::is_void_v<In>) {
+      detail::asker<promise> me{&p};
+      p.asked_by = &me;
       detail::go_on(frame);
       // One that was transferred to has delegated.
       for (promise* at = &p; me.runs != at && me.runs->inner;) {
         at = me.runs;
         detail::go_on(handle::from_promise(*at));
+        if (at->inner) at->state = coroutine_state::suspended;
       }
-    }
-    if constexpr (std::is_void_v<Out>) {
-      return !frame.done();
     } else {
-      return frame.done() ? nullptr : p.innermost().element.get();
+      detail::go_on(frame);
+    }
+    if (p.inner) [[unlikely]]
+      p.state = coroutine_state::suspended;
+    if constexpr (std::is_void_v<Out>) {
+      return p.state != coroutine_state::closed;
+    } else {
+      return p.state != coroutine_state::closed ? p.innermost().element.get() : nullptr;
     }
   }
 
   void end() noexcept {
     if (!frame_) return;
-    detail::asker<promise> me(frame_.promise());  // what it holds may ask its state
+    promise& p = frame_.promise();
+    p.state = coroutine_state::running;  // to what it holds
+    p.closing = true;
     detail::destroy_all(frame_);
-    me.runs = nullptr;
     frame_ = nullptr;
   }
 
@@ -362,18 +352,18 @@ class coroutine<Out, In, Ret>::promise_type
     return coroutine(base::handle::from_promise(*this));
   }
 
-  detail::yields<base, In> yield_value(yielded e) noexcept {
+  detail::yields<base> yield_value(yielded e) noexcept {
     this->element.set(static_cast<yielded>(e));
-    return detail::yields<base, In>(*this);
+    return static_cast<detail::yields<base>>(*this);
   }
-  auto yield_value(const element_value& e)
+  decltype(auto) yield_value(const element_value& e)
     requires(std::is_rvalue_reference_v<yielded> && std::is_copy_constructible_v<element_value>)
   {
     if constexpr (detail::small_value<element_value>) {
       this->element.set(e);
-      return detail::yields<base, In>(*this);
+      return static_cast<detail::yields<base>>(*this);
     } else {
-      return detail::yields_copy<base, In, element_value>(*this, e);
+      return detail::yields_copy<base, yielded>(*this, this->element, e);
     }
   }
 
@@ -390,18 +380,18 @@ class coroutine<Out, In, Ret>::promise_type
     [[nodiscard]] bool await_ready() const {
       const auto inner = this->inner();
       detail::can_delegate_to(
-          bool(inner), inner && inner.promise().asked_by != nullptr,
-          inner && !std::is_void_v<In> && inner.promise().started && !inner.done());
+          bool(inner), inner && inner.promise().state == coroutine_state::running,
+          !std::is_void_v<In> && inner && inner.promise().state == coroutine_state::suspended);
       return inner.done();
     }
     template <typename Promise>
     void await_suspend(std::coroutine_handle<Promise> self) noexcept {
-      outer_.stands = true;
-      this->inner().promise().started = true;
+      if (outer_.within != nullptr) outer_.state = coroutine_state::suspended;
+      this->inner().promise().state = coroutine_state::running;
       detail::inside<base>::await_suspend(self);
     }
     R await_resume() {
-      outer_.stands = false;
+      outer_.state = coroutine_state::running;
       detail::inside<base>::await_resume();
       return std::coroutine_handle<typename inner_type::promise_type>::from_address(
                  this->inner().address())
@@ -427,22 +417,22 @@ class coroutine<Out, In, Ret>::promise_type
     transfers(base& from, typename base::handle to) noexcept : from_(from), to_(to) {}
     [[nodiscard]] bool await_ready() const {
       if (!to_ || to_.done()) throw std::logic_error("transfer_to() a coroutine that has ended");
-      if (to_.promise().asked_by != nullptr)
-        throw std::logic_error("transfer_to() a coroutine that runs");
-      if (from_.asked_by == nullptr || to_.promise().inner)
+      detail::must_not_run(to_.promise().state == coroutine_state::running, "transfer_to()");
+      if (from_.within != nullptr || to_.promise().inner)
         throw std::logic_error("transfer_to() between coroutines that delegate");
       return false;
     }
     [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<>) noexcept {
       base& to = to_.promise();
-      to.started = from_.stands = true;
-      to.asked_by = std::exchange(from_.asked_by, nullptr);
+      from_.state = coroutine_state::suspended;
+      to.state = coroutine_state::running;
+      to.asked_by = from_.asked_by;
       to.asked_by->runs = &to;
       return to_;
     }
     void await_resume() {
-      from_.stands = false;
-      if (from_.thrown_in) std::rethrow_exception(std::exchange(from_.thrown_in, nullptr));
+      from_.state = coroutine_state::running;
+      if (from_.thrown_in) detail::rethrow(from_.thrown_in);
     }
 
    private:

@@ -116,15 +116,15 @@ template <typename P>
   outermost.destroy();
 }
 
-/// Values that registers hold. Their copy is yielded: an address would bind the frame to memory.
+/// Values that registers hold: their copy is passed, since an address would bind the frame to memory.
 template <typename T>
 concept small_value =
     std::is_trivially_copyable_v<T> && std::is_trivially_default_constructible_v<T> &&
     sizeof(T) <= 2 * sizeof(void*);
 
-/// What a coroutine has yielded: where it lies in the frame, until that goes on.
+/// What goes out of a coroutine, or into it: where it lies, until the other side goes on.
 template <typename Ref>
-class yielded_element {
+class passed {
  public:
   void set(Ref element) noexcept { at_ = std::addressof(element); }
   [[nodiscard]] std::add_pointer_t<Ref> get() noexcept { return at_; }
@@ -133,13 +133,53 @@ class yielded_element {
   std::add_pointer_t<Ref> at_ = nullptr;
 };
 template <small_value T>
-class yielded_element<T&&> {
+class passed<T&&> {
  public:
   void set(const T& element) noexcept { copy_ = element; }
   [[nodiscard]] T* get() noexcept { return &copy_; }
 
  private:
   T copy_{};
+};
+
+/// What co_yield awaits: the promise itself, so that the frame holds nothing for it.
+#if defined(__clang__)
+template <typename Promise>
+using yields = Promise&;
+#else
+// g++ 12 copies an awaiter that is a reference.
+template <typename Promise>
+class yields {
+ public:
+  explicit yields(Promise& p) noexcept : promise_(p) {}
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  auto await_suspend(std::coroutine_handle<> self) noexcept { return promise_.await_suspend(self); }
+  decltype(auto) await_resume() { return promise_.await_resume(); }
+
+ private:
+  Promise& promise_;
+};
+#endif
+
+/// co_yield of an lvalue that is not to be moved from: of a copy.
+template <typename Promise, typename Yielded>
+class yields_copy {
+  using value = std::remove_cvref_t<Yielded>;
+
+ public:
+  yields_copy(Promise& p, passed<Yielded>& element, const value& v)
+      : promise_(p), element_(element), copy_(v) {}
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  auto await_suspend(std::coroutine_handle<> self) noexcept {
+    element_.set(std::move(copy_));
+    return promise_.await_suspend(self);
+  }
+  decltype(auto) await_resume() { return promise_.await_resume(); }
+
+ private:
+  Promise& promise_;
+  passed<Yielded>& element_;
+  value copy_;
 };
 
 }  // namespace corespun::detail
