@@ -1,0 +1,440 @@
+#pragma once
+// Pipelines: source | stage | stage | sink.
+//
+//   using namespace corespun::pipe;
+//   lines(file) | filter(is_error) | map(parse) | batch(100)        a generator: who asks, pulls
+//   lines(file) | filter(is_error) | print()                        runs: elements are pushed
+//   auto errors_only = filter(is_error) | print();                  a sink: who sends, pushes
+//   co_await for_each(requests(stream) | map(parse) | buffer(s, 16), answer);
+//
+// source: generator<T>, or async_generator<T>, which may wait. sink: coroutine<void, T>. stage: makes
+// at most one item of each that comes (map, filter, batch, tee, or one of your own; see `stage`), the
+// same whether it is pulled through or pushed. source | stage is a source, stage | sink a sink.
+// source | sink runs at once; if the source is async, it is a task to await.
+//
+// Invariants
+//   - One item at a time: nobody reads ahead of who takes, but for buffer() and merge(), which run
+//     their sources as tasks of a scope, at most so many items ahead.
+//   - Downwards: an exception of the source or of a stage reaches the sink at its co_yield; what that
+//     throws, or lets through, source | sink throws. The end is told the same way, by end_of_input,
+//     so that stages can send what they hold; a sink need not catch it.
+//   - Upwards: what a sink throws ends all above it and is thrown by source | sink. A sink that
+//     returns ends the pipeline: sources are destroyed where they stand, tasks of buffer() end.
+//   - Cancel: as of the task that runs it; a buffer() whose scope was cancelled throws
+//     errc::cancelled to who pulls, lest what is missing be taken for the end.
+// Items are moved along. Threads: one at a time; buffer() and merge() lead from task to task, on
+// whatever cores.
+
+#include <corespun/runtime/async_coroutine.hpp>
+#include <corespun/runtime/channel.hpp>
+#include <corespun/runtime/generator.hpp>
+#include <corespun/runtime/scope.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace corespun {
+namespace pipe {
+
+/// What a sink finds thrown at its co_yield when nothing more comes.
+struct end_of_input {};
+
+template <typename T>
+using sink = coroutine<void, T>;
+
+/// Base of stages. A stage has
+///   std::optional<Out> operator()(In&&)  what it makes of an item, if anything
+///   std::optional<Out> end()             if it may still hold something at the end
+///   template <typename Out> using input  what it takes to give an Out; for stage | sink
+struct stage {};
+template <typename S>
+concept is_stage = std::derived_from<S, stage>;
+
+/// fn(item) of each. fn is no template and not overloaded, if it is to stand in a sink.
+template <typename Fn>
+class map : public stage {
+  template <typename F>
+  struct argument : argument<decltype(&F::operator())> {};
+  template <typename R, typename A>
+  struct argument<R (*)(A)> : std::remove_cvref<A> {};
+  template <typename R, typename C, typename A>
+  struct argument<R (C::*)(A)> : std::remove_cvref<A> {};
+  template <typename R, typename C, typename A>
+  struct argument<R (C::*)(A) const> : std::remove_cvref<A> {};
+
+ public:
+  explicit map(Fn fn) noexcept : fn_(std::move(fn)) {}
+  template <typename>
+  using input = typename argument<Fn>::type;
+
+  template <typename In>
+  auto operator()(In&& item) {
+    using out = std::remove_cvref_t<std::invoke_result_t<Fn&, In>>;
+    return std::optional<out>(std::invoke(fn_, std::forward<In>(item)));
+  }
+
+ private:
+  Fn fn_;
+};
+
+/// The items for which fn(item) is true.
+template <typename Fn>
+class filter : public stage {
+ public:
+  explicit filter(Fn fn) noexcept : fn_(std::move(fn)) {}
+  template <typename Out>
+  using input = Out;
+
+  template <typename In>
+  auto operator()(In&& item) {
+    std::optional<std::remove_cvref_t<In>> kept;
+    if (std::invoke(fn_, std::as_const(item))) kept.emplace(std::forward<In>(item));
+    return kept;
+  }
+
+ private:
+  Fn fn_;
+};
+
+/// std::vectors of so many items, at the end of what is left.
+class batch : public stage {
+ public:
+  explicit batch(std::size_t size) noexcept : size_(size) {}
+  template <typename Out>
+  using input = typename Out::value_type;
+
+  template <typename T>
+  class of {
+   public:
+    explicit of(const batch& b) noexcept : size_(b.size_) {}
+    std::optional<std::vector<T>> operator()(T item) {
+      items_.push_back(std::move(item));
+      return items_.size() < size_ ? std::nullopt : end();
+    }
+    std::optional<std::vector<T>> end() {
+      if (items_.empty()) return {};
+      return std::exchange(items_, {});
+    }
+
+   private:
+    std::size_t size_;
+    std::vector<T> items_;
+  };
+
+ private:
+  std::size_t size_;
+};
+
+/// Passes a copy of each item to a sink beside, until that returns.
+template <typename T>
+class tee : public stage {
+ public:
+  explicit tee(sink<T> side) : side_(std::move(side)) { (void)side_.next(); }
+  template <typename Out>
+  using input = Out;
+
+  template <typename In>
+  std::optional<T> operator()(In&& item) {
+    (void)side_.send(std::as_const(item));
+    return std::forward<In>(item);
+  }
+
+ private:
+  sink<T> side_;
+};
+
+/// A sink that passes each item to all of these, until all have returned.
+template <typename T>
+sink<T> broadcast(std::vector<sink<T>> to) {
+  std::erase_if(to, [](sink<T>& s) { return !s.next(); });
+  while (!to.empty()) {
+    std::exception_ptr error;
+    try {
+      const T item = co_yield {};
+      std::erase_if(to, [&](sink<T>& s) { return !s.send(item); });
+      continue;
+    } catch (...) {
+      error = std::current_exception();
+    }
+    std::erase_if(to, [&](sink<T>& s) { return !s.throw_in(error); });
+  }
+}
+
+/// The source runs as a task of the scope, at most so many items ahead. Only for an async_generator.
+class buffer {
+ public:
+  buffer(scope& s, std::size_t items) noexcept : in(s), items(items) {}
+  scope& in;
+  std::size_t items;
+};
+
+}  // namespace pipe
+
+namespace detail {
+
+template <typename A, typename B>
+struct two_stages : pipe::stage {
+  A first;
+  B second;
+  two_stages(A&& a, B&& b) noexcept : first(std::move(a)), second(std::move(b)) {}
+};
+
+/// The stage for items of this type.
+template <typename In, typename S>
+auto stage_for(S stage) {
+  if constexpr (requires { typename S::template of<In>; }) {
+    return typename S::template of<In>(stage);
+  } else {
+    return stage;
+  }
+}
+template <typename In, typename S>
+using stage_output =
+    typename std::invoke_result_t<decltype(stage_for<std::remove_cvref_t<In>>(std::declval<S>()))&,
+                                  In>::value_type;
+
+template <typename In, typename V, typename A, typename S>
+generator<stage_output<In, S>> pull(generator<In, V, A> from, S stage) {
+  using yielded = typename generator<In, V, A>::yielded;
+  auto made = stage_for<std::remove_cvref_t<In>>(std::move(stage));
+  while (auto* const item = from.next()) {
+    auto out = made(static_cast<yielded>(*item));
+    if (out) co_yield std::move(*out);
+  }
+  if constexpr (requires { made.end(); }) {
+    auto rest = made.end();
+    if (rest) co_yield std::move(*rest);
+  }
+}
+template <typename In, typename S>
+async_generator<stage_output<In, S>> pull(async_generator<In> from, S stage) {
+  using yielded = typename async_generator<In>::yielded;
+  auto made = stage_for<std::remove_cvref_t<In>>(std::move(stage));
+  while (true) {
+    auto* const item = co_await from.next();
+    if (item == nullptr) break;
+    auto out = made(static_cast<yielded>(*item));
+    if (out) co_yield std::move(*out);
+  }
+  if constexpr (requires { made.end(); }) {
+    auto rest = made.end();
+    if (rest) co_yield std::move(*rest);
+  }
+}
+
+/// A sink: the stage, then another sink.
+template <typename In, typename S, typename Out>
+pipe::sink<In> push(S stage, pipe::sink<Out> to) {
+  auto made = stage_for<In>(std::move(stage));
+  bool more = to.next();
+  while (more) {
+    std::exception_ptr told;
+    try {
+      In item = co_yield {};
+      auto out = made(std::move(item));
+      if (out) more = to.send(std::move(*out));
+    } catch (const pipe::end_of_input&) {
+      told = std::current_exception();
+      if constexpr (requires { made.end(); }) {
+        auto rest = made.end();
+        if (rest && !to.send(std::move(*rest))) co_return;
+      }
+    } catch (...) {
+      told = std::current_exception();
+    }
+    if (told) more = to.throw_in(std::move(told));
+  }
+}
+
+/// The end of the source, or its error, told to the sink.
+template <typename T>
+void tell(pipe::sink<T>& to, std::exception_ptr what) {
+  if (!what) what = std::make_exception_ptr(pipe::end_of_input());
+  try {
+    (void)to.throw_in(std::move(what));
+  } catch (const pipe::end_of_input&) {
+    return;
+  }
+}
+
+template <typename In, typename V, typename A, typename T>
+void run_pipeline(generator<In, V, A> from, pipe::sink<T> to) {
+  using yielded = typename generator<In, V, A>::yielded;
+  if (!to.next()) return;
+  std::exception_ptr error;
+  try {
+    while (auto* const item = from.next()) {
+      if (!to.send(static_cast<yielded>(*item))) return;
+    }
+  } catch (...) {
+    error = std::current_exception();
+  }
+  tell(to, std::move(error));
+}
+template <typename In, typename T>
+task<> run_pipeline(async_generator<In> from, pipe::sink<T> to) {
+  using yielded = typename async_generator<In>::yielded;
+  if (!to.next()) co_return;
+  std::exception_ptr error;
+  try {
+    while (true) {
+      auto* const item = co_await from.next();
+      if (item == nullptr) break;
+      if (!to.send(static_cast<yielded>(*item))) co_return;
+    }
+  } catch (...) {
+    error = std::current_exception();
+  }
+  tell(to, std::move(error));
+}
+
+/// Where the tasks of buffer() and merge() put their items.
+template <typename T>
+struct pool_of_items {
+  explicit pool_of_items(std::size_t capacity, std::size_t sources)
+      : items(capacity), sources(sources) {}
+  channel<T> items;
+  std::mutex lock;
+  std::size_t sources;  // that have not ended
+  std::exception_ptr error;  // the first
+
+  void one_ended(std::exception_ptr why) {
+    const std::lock_guard hold(lock);
+    if (why && !error) error = std::move(why);
+    if (--sources == 0 || error) items.close();
+  }
+};
+
+/// One source of such a pool.
+template <typename T>
+class feeds {
+ public:
+  explicit feeds(std::shared_ptr<pool_of_items<T>> into) noexcept : into_(std::move(into)) {}
+  feeds(const feeds&) = delete;
+  feeds& operator=(const feeds&) = delete;
+  ~feeds() { into_->one_ended(std::move(why_)); }
+  void ends(std::exception_ptr why) noexcept { why_ = std::move(why); }
+
+ private:
+  std::shared_ptr<pool_of_items<T>> into_;
+  // unless it says how it ends: its task was cancelled
+  std::exception_ptr why_ =
+      std::make_exception_ptr(std::system_error(make_error_code(errc::cancelled), "pipeline"));
+};
+
+template <typename In, typename T>
+task<> feed(async_generator<In> from, std::shared_ptr<pool_of_items<T>> into) {
+  using yielded = typename async_generator<In>::yielded;
+  feeds<T> me(into);
+  std::exception_ptr error;
+  try {
+    while (true) {
+      auto* const item = co_await from.next();
+      if (item == nullptr) break;
+      const result<> sent = co_await into->items.send(static_cast<yielded>(*item));
+      if (!sent) break;
+    }
+  } catch (...) {
+    error = std::current_exception();
+  }
+  me.ends(std::move(error));
+}
+
+template <typename T>
+async_generator<T> drain(std::shared_ptr<pool_of_items<T>> from) {
+  struct closes {
+    channel<T>& items;
+    explicit closes(channel<T>& c) noexcept : items(c) {}
+    closes(const closes&) = delete;
+    closes& operator=(const closes&) = delete;
+    ~closes() { items.close(); }
+  };
+  const closes when_nobody_asks(from->items);
+  while (true) {
+    result<T> item = co_await from->items.recv();
+    if (!item) break;
+    co_yield std::move(*item);
+  }
+  std::exception_ptr error;
+  {
+    const std::lock_guard hold(from->lock);
+    error = from->error;
+  }
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace detail
+
+namespace pipe {
+
+/// All items of all sources, as they come. Each source is a task of the scope; together they are at
+/// most so many items ahead.
+template <typename T>
+async_generator<std::remove_cvref_t<T>> merge(scope& s, std::size_t items,
+                                              std::vector<async_generator<T>> sources) {
+  using value = std::remove_cvref_t<T>;
+  auto pool = std::make_shared<detail::pool_of_items<value>>(items, sources.size());
+  if (sources.empty()) pool->items.close();
+  for (async_generator<T>& from : sources)
+    (void)s.spawn(detail::feed<T, value>, std::move(from), pool);
+  return detail::drain<value>(std::move(pool));
+}
+
+}  // namespace pipe
+
+// --- source | stage, stage | stage, stage | sink, source | sink ---
+
+template <pipe::is_stage A, pipe::is_stage B>
+auto operator|(A first, B second) {
+  return detail::two_stages<A, B>(std::move(first), std::move(second));
+}
+
+template <typename In, typename V, typename Al, pipe::is_stage S>
+auto operator|(generator<In, V, Al> from, S stage) {
+  return detail::pull(std::move(from), std::move(stage));
+}
+template <typename In, pipe::is_stage S>
+auto operator|(async_generator<In> from, S stage) {
+  return detail::pull(std::move(from), std::move(stage));
+}
+template <typename Source, typename A, typename B>
+auto operator|(Source from, detail::two_stages<A, B> stages)
+  requires(!pipe::is_stage<Source>)
+{
+  return std::move(from) | std::move(stages.first) | std::move(stages.second);
+}
+template <typename T>
+async_generator<std::remove_cvref_t<T>> operator|(async_generator<T> from, pipe::buffer b) {
+  std::vector<async_generator<T>> one;
+  one.push_back(std::move(from));
+  return pipe::merge(b.in, b.items, std::move(one));
+}
+
+template <pipe::is_stage S, typename Out>
+auto operator|(S stage, pipe::sink<Out> to) {
+  return detail::push<typename S::template input<Out>>(std::move(stage), std::move(to));
+}
+template <typename A, typename B, typename Out>
+auto operator|(detail::two_stages<A, B> stages, pipe::sink<Out> to) {
+  return std::move(stages.first) | (std::move(stages.second) | std::move(to));
+}
+
+template <typename In, typename V, typename A, typename T>
+void operator|(generator<In, V, A> from, pipe::sink<T> to) {
+  detail::run_pipeline(std::move(from), std::move(to));
+}
+template <typename In, typename T>
+[[nodiscard]] task<> operator|(async_generator<In> from, pipe::sink<T> to) {
+  return detail::run_pipeline(std::move(from), std::move(to));
+}
+
+}  // namespace corespun

@@ -1,0 +1,281 @@
+#include <corespun/runtime/pipeline.hpp>
+#include <corespun/runtime/this_core.hpp>
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "tests/support/run.hpp"
+#include "tests/support/tasks.hpp"
+
+namespace corespun {
+namespace {
+
+using namespace corespun::pipe;
+using test::run;
+
+generator<int> up_to(int last) {
+  for (int i = 1; i <= last; ++i) co_yield i;
+}
+
+bool even(const int& i) { return i % 2 == 0; }
+std::string text(int i) { return std::to_string(i); }
+
+/// Keeps what comes; 'e' at the end, 'x' at an error that it lets through.
+sink<std::string> keep(std::string& into) {
+  try {
+    while (true) into += co_yield {};
+  } catch (const end_of_input&) {
+    into += 'e';
+  } catch (...) {
+    into += 'x';
+    throw;
+  }
+}
+
+template <typename G>
+auto all_of(G g) {
+  std::vector<std::ranges::range_value_t<G>> all;
+  for (auto&& e : g) all.push_back(std::move(e));
+  return all;
+}
+
+TEST(pipeline, pulls_through_stages) {
+  EXPECT_EQ(all_of(up_to(6) | filter(even) | map(text)), (std::vector<std::string>{"2", "4", "6"}));
+}
+
+TEST(pipeline, batches_and_gives_what_is_left_at_the_end) {
+  EXPECT_EQ(all_of(up_to(5) | batch(2)), (std::vector<std::vector<int>>{{1, 2}, {3, 4}, {5}}));
+  EXPECT_EQ(all_of(up_to(4) | batch(2)), (std::vector<std::vector<int>>{{1, 2}, {3, 4}}));
+}
+
+TEST(pipeline, takes_no_more_than_is_asked_for) {
+  int made = 0;
+  auto counted = [&made]() -> generator<int> {
+    while (true) co_yield ++made;
+  };
+  auto g = counted() | filter(even) | map(text);
+  EXPECT_EQ(*g.next(), "2");
+  EXPECT_EQ(made, 2);
+}
+
+TEST(pipeline, a_source_pushes_into_a_sink_and_tells_the_end) {
+  std::string kept;
+  up_to(3) | map(text) | keep(kept);
+  EXPECT_EQ(kept, "123e");
+}
+
+TEST(pipeline, a_sink_is_pushed_into_by_hand) {
+  std::string kept;
+  auto to = filter(even) | map(text) | keep(kept);
+  (void)to.next();
+  for (int i = 1; i <= 4; ++i) EXPECT_TRUE(to.send(i));
+  EXPECT_EQ(kept, "24");
+  to.close();
+  EXPECT_EQ(kept, "24");
+}
+
+std::string joined(std::vector<std::string> all) {
+  std::string one = "[";
+  for (const std::string& s : all) one += s;
+  return one + "]";
+}
+
+TEST(pipeline, what_a_stage_still_holds_is_pushed_at_the_end) {
+  std::string kept;
+  up_to(3) | (map(text) | batch(2) | map(joined) | keep(kept));
+  EXPECT_EQ(kept, "[12][3]e");
+}
+
+generator<int> fails_after(int last) {
+  for (int i = 1; i <= last; ++i) co_yield i;
+  throw std::runtime_error("source");
+}
+
+TEST(pipeline, an_error_of_the_source_reaches_the_sink_and_who_runs_it) {
+  std::string kept;
+  EXPECT_THROW(fails_after(2) | map(text) | keep(kept), std::runtime_error);
+  EXPECT_EQ(kept, "12x");
+}
+
+int refuses_3(int i) {
+  if (i == 3) throw std::runtime_error("stage");
+  return i;
+}
+
+TEST(pipeline, an_error_of_a_stage_does_too) {
+  std::string kept;
+  EXPECT_THROW(up_to(5) | (map(refuses_3) | map(text) | keep(kept)), std::runtime_error);
+  EXPECT_EQ(kept, "12x");
+}
+
+sink<std::string> takes_two(std::string& into) {
+  into += co_yield {};
+  into += co_yield {};
+}
+
+struct marks {
+  std::string& log;
+  explicit marks(std::string& l) : log(l) {}
+  marks(const marks&) = delete;
+  marks& operator=(const marks&) = delete;
+  ~marks() { log += '.'; }
+};
+generator<int> for_ever(std::string& log) {
+  const marks end(log);
+  for (int i = 1;; ++i) co_yield i;
+}
+
+TEST(pipeline, a_sink_that_returns_ends_the_source) {
+  std::string kept;
+  for_ever(kept) | map(text) | takes_two(kept);
+  EXPECT_EQ(kept, "12.");
+  kept.clear();
+  for_ever(kept) | (map(text) | takes_two(kept));
+  EXPECT_EQ(kept, "12.");
+}
+
+sink<std::string> throws_at_once() {
+  co_yield {};
+  throw std::runtime_error("sink");
+}
+
+TEST(pipeline, what_a_sink_throws_ends_all_above_it) {
+  std::string log;
+  EXPECT_THROW(for_ever(log) | (map(text) | throws_at_once()), std::runtime_error);
+  EXPECT_EQ(log, ".");
+}
+
+TEST(pipeline, tee_copies_aside_and_broadcast_to_all_that_still_take) {
+  std::string aside;
+  std::string kept;
+  up_to(3) | map(text) | tee(takes_two(aside)) | keep(kept);
+  EXPECT_EQ(aside, "12");
+  EXPECT_EQ(kept, "123e");
+  std::string one;
+  std::string two;
+  std::vector<sink<std::string>> to;
+  to.push_back(takes_two(one));
+  to.push_back(keep(two));
+  up_to(3) | map(text) | pipe::broadcast(std::move(to));
+  EXPECT_EQ(one, "12");
+  EXPECT_EQ(two, "123e");
+}
+
+// --- with tasks ---
+
+async_generator<int> awaited_up_to(int last) {
+  for (int i = 1; i <= last; ++i) {
+    co_await yield();
+    co_yield i;
+  }
+}
+
+TEST(pipeline, of_an_async_source_is_awaited) {
+  run([](scope&) -> task<> {
+    std::string kept;
+    auto running = awaited_up_to(6) | filter(even) | map(text) | keep(kept);
+    co_await std::move(running);
+    EXPECT_EQ(kept, "246e");
+  });
+}
+
+async_generator<int> counts(int& made) {
+  while (true) co_yield ++made;
+}
+
+TEST(pipeline, buffer_reads_ahead_by_so_many_and_ends_when_nobody_asks) {
+  run([](scope& s) -> task<> {
+    int made = 0;
+    const auto before = s.alive();
+    {
+      auto ahead = counts(made) | buffer(s, 3);
+      for (int i = 1; i <= 5; ++i) {
+        const int* const item = co_await ahead.next();
+        EXPECT_EQ(*item, i);
+      }
+      co_await test::let_others_run();
+      EXPECT_LE(made, 5 + 3 + 1);
+      EXPECT_GT(made, 5);
+    }
+    co_await test::let_others_run();
+    EXPECT_EQ(s.alive(), before);
+  });
+}
+
+async_generator<int> fails_awaited(int last) {
+  for (int i = 1; i <= last; ++i) co_yield i;
+  co_await yield();
+  throw std::runtime_error("source");
+}
+
+task<int> sum_of(async_generator<int> all) {
+  int sum = 0;
+  while (true) {
+    const int* const item = co_await all.next();
+    if (item == nullptr) co_return sum;
+    sum += *item;
+  }
+}
+
+TEST(pipeline, an_error_crosses_a_buffer_after_what_came_before) {
+  run([](scope& s) -> task<> {
+    auto across = fails_awaited(3) | buffer(s, 10);
+    int sum = 0;
+    bool thrown = false;
+    try {
+      while (true) {
+        const int* const item = co_await across.next();
+        if (item == nullptr) break;
+        sum += *item;
+      }
+    } catch (const std::runtime_error&) {
+      thrown = true;
+    }
+    EXPECT_TRUE(thrown);
+    EXPECT_EQ(sum, 6);
+  });
+}
+
+TEST(pipeline, merge_gives_all_items_of_all_sources) {
+  run([](scope& s) -> task<> {
+    std::vector<async_generator<int>> sources;
+    sources.push_back(awaited_up_to(10));
+    sources.push_back(awaited_up_to(20));
+    sources.push_back(awaited_up_to(0));
+    auto sum = sum_of(merge(s, 2, std::move(sources)));
+    EXPECT_EQ(co_await std::move(sum), 55 + 210);
+    auto nothing = sum_of(merge(s, 2, std::vector<async_generator<int>>()));
+    EXPECT_EQ(co_await std::move(nothing), 0);
+  });
+}
+
+TEST(pipeline, a_buffer_whose_scope_was_cancelled_does_not_look_like_the_end) {
+  run([](scope&) -> task<> {
+    int made = 0;
+    bool cancelled = false;
+    std::optional<async_generator<int>> left;
+    auto keeps = [&](scope& inner) -> task<> {
+      left.emplace(counts(made) | buffer(inner, 1));
+      co_await test::let_others_run();
+      inner.cancel();
+    };
+    co_await with_scope(keeps);
+    try {
+      while (true) {
+        const int* const item = co_await left->next();
+        if (item == nullptr) break;
+      }
+    } catch (const std::system_error& e) {
+      cancelled = e.code() == errc::cancelled;
+    }
+    EXPECT_TRUE(cancelled);
+  });
+}
+
+}  // namespace
+}  // namespace corespun
