@@ -1,0 +1,80 @@
+// The examples of examples/notes: programs of one file, each of which shows one use of coroutines.
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/examples/output.hpp"
+
+namespace corespun::test {
+namespace {
+
+const std::string made_and_used =
+    "produce 1\n"
+    "produce 2\n"
+    "produce 3\n"
+    "consume 1\n"
+    "consume 2\n"
+    "consume 3\n"
+    "produce 4\n"
+    "produce 5\n"
+    "consume 4\n"
+    "consume 5\n";
+
+TEST(notes, producer_and_consumer_transfer_to_each_other_when_the_queue_is_full_or_empty) {
+  EXPECT_EQ(output_of("notes/producer_consumer"), made_and_used);
+}
+
+TEST(notes, a_dispatcher_runs_them_in_the_same_order) {
+  EXPECT_EQ(output_of("notes/dispatcher"), made_and_used);
+}
+
+TEST(notes, a_receiver_takes_a_value_only_after_it_has_started) {
+  EXPECT_EQ(output_of("notes/receiver"),
+            "error: send() to a coroutine that has not started: no co_yield waits for the value; "
+            "call next() first, which runs it to its first co_yield\n"
+            "started\n"
+            "received 100\n"
+            "ended\n");
+}
+
+TEST(notes, two_way_passes_through_four_states) {
+  EXPECT_EQ(output_of("notes/two_way"),
+            "created\n"
+            "running\n"
+            "yielded 14\n"
+            "suspended\n"
+            "received y = 28\n"
+            "yielded 42\n"
+            "received z = 99\n"
+            "ended\n"
+            "closed\n");
+}
+
+TEST(notes, letters_and_numbers_come_in_their_order_and_once) {
+  EXPECT_EQ(output_of("notes/letters_numbers"), "A\nB\n1\n2\nfirst A\nthen B12\n");
+}
+
+TEST(notes, generators_may_end_or_not_and_recurse) {
+  EXPECT_EQ(output_of("notes/generators"),
+            "5 4 3 2 1 \n"
+            "1 11 21 1211 111221 312211 \n"
+            "1 2 3 4 5 6 7 \n");
+}
+
+TEST(notes, what_is_thrown_in_and_handled_does_not_end_a_coroutine) {
+  EXPECT_EQ(output_of("notes/close_and_throw"),
+            "started\n"
+            "received 1\n"
+            "handled: not a number\n"
+            "suspended\n"
+            "received 2\n"
+            "closed: goodbye\n"
+            "closed\n"
+            "started\n"
+            "came back: no more power\n"
+            "closed\n");
+}
+
+}  // namespace
+}  // namespace corespun::test
