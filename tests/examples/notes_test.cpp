@@ -76,5 +76,32 @@ TEST(notes, what_is_thrown_in_and_handled_does_not_end_a_coroutine) {
             "closed\n");
 }
 
+TEST(notes, follow_sees_all_lines_of_a_file_that_grows) {
+  EXPECT_EQ(output_of("notes/follow"),
+            "a python wakes up\n"
+            "the python is hungry\n"
+            "the python sleeps\n");
+}
+
+TEST(notes, a_pipeline_that_pushes_does_the_same_with_a_filter_that_is_an_object) {
+  const std::string once = "a python wakes up\nthe python is hungry\nend\n";
+  EXPECT_EQ(output_of("notes/push_pipeline"), once + once);
+}
+
+TEST(notes, broadcast_sends_each_line_to_all_filters) {
+  EXPECT_EQ(output_of("notes/broadcast"),
+            "python: a python wakes up\n"
+            "cobra: a cobra sleeps\n"
+            "sleep: a cobra sleeps\n"
+            "python: python and cobra meet\n"
+            "cobra: python and cobra meet\n");
+}
+
+TEST(notes, events_of_a_parser_become_records_of_buses) {
+  EXPECT_EQ(output_of("notes/bus_events"),
+            "bus 1755 on route 22 goes North Bound\n"
+            "bus 7560 on route 22 goes South Bound\n");
+}
+
 }  // namespace
 }  // namespace corespun::test
