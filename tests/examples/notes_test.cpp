@@ -103,5 +103,37 @@ TEST(notes, events_of_a_parser_become_records_of_buses) {
             "bus 7560 on route 22 goes South Bound\n");
 }
 
+TEST(notes, two_consumers_eat_by_turns) {
+  EXPECT_EQ(output_of("notes/steamed_buns"),
+            "A is ready to eat\n"
+            "B is ready to eat\n"
+            "two buns are done\n"
+            "A eats bun 1\n"
+            "B eats bun 2\n"
+            "two buns are done\n"
+            "A eats bun 3\n"
+            "B eats bun 4\n"
+            "two buns are done\n"
+            "A eats bun 5\n"
+            "B eats bun 6\n");
+}
+
+TEST(notes, actors_tell_each_other) {
+  EXPECT_EQ(output_of("notes/actor"),
+            "ping: speed 5, my hit number 1\n"
+            "pong: speed 4, my hit number 1\n"
+            "ping: speed 3, my hit number 2\n"
+            "pong: speed 2, my hit number 2\n"
+            "ping: speed 1, my hit number 3\n");
+}
+
+TEST(notes, processes_that_only_communicate_find_the_prime_numbers) {
+  EXPECT_EQ(output_of("notes/sieve"), "2\n3\n5\n7\n11\n13\n17\n19\n23\n29\n");
+}
+
+TEST(notes, a_routine_asks_its_caller_for_values_of_the_function) {
+  EXPECT_EQ(output_of("notes/root_finder"), "x * x = 2 at 1.414214, after 32 values\n");
+}
+
 }  // namespace
 }  // namespace corespun::test
