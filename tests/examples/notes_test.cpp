@@ -135,5 +135,27 @@ TEST(notes, a_routine_asks_its_caller_for_values_of_the_function) {
   EXPECT_EQ(output_of("notes/root_finder"), "x * x = 2 at 1.414214, after 32 values\n");
 }
 
+std::string elsewhere(const std::string& where) {
+  return where +
+         "\n"
+         "printed: one\n"
+         "handled: thrown in\n"
+         "printed: two\n"
+         "closed\n"
+         "ended well\n" +
+         where +
+         "\n"
+         "printed: three\n"
+         "failed: an empty text\n";
+}
+
+TEST(notes, values_errors_and_the_end_travel_to_another_thread) {
+  EXPECT_EQ(output_of("notes/in_a_thread"), elsewhere("another thread"));
+}
+
+TEST(notes, values_errors_and_the_end_travel_to_another_process) {
+  EXPECT_EQ(output_of("notes/in_a_process"), elsewhere("another process"));
+}
+
 }  // namespace
 }  // namespace corespun::test
