@@ -157,5 +157,20 @@ TEST(notes, values_errors_and_the_end_travel_to_another_process) {
   EXPECT_EQ(output_of("notes/in_a_process"), elsewhere("another process"));
 }
 
+TEST(notes, a_toy_system_runs_programs_that_wait_for_each_other_and_for_sockets) {
+  EXPECT_EQ(output_of("notes/toy_os"),
+            "program 2, three: 1\n"
+            "program 2, three: 2\n"
+            "program 3, two: 1\n"
+            "program 2, three: 3\n"
+            "program 3, two: 2\n"
+            "waited: 1 0 0\n"
+            "echoed: hello\n"
+            "echoed: hello again\n"
+            "killed: 0 1 1 1\n"
+            "others ran meanwhile\n"
+            "all programs have ended\n");
+}
+
 }  // namespace
 }  // namespace corespun::test
