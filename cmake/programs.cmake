@@ -15,11 +15,13 @@ endfunction()
 
 if(CORESPUN_EXAMPLES)
   add_custom_target(examples)
-  file(GLOB sources CONFIGURE_DEPENDS examples/*.cpp)
+  file(GLOB sources RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS
+       examples/*.cpp examples/notes/*.cpp)
   foreach(source ${sources})
-    cmake_path(GET source STEM name)
-    corespun_program(examples/${name} ${source})
-    target_link_libraries(examples_${name} PRIVATE corespun::corespun)
+    cmake_path(REMOVE_EXTENSION source OUTPUT_VARIABLE program)
+    corespun_program(${program} ${source})
+    string(REPLACE / _ target ${program})
+    target_link_libraries(${target} PRIVATE corespun::corespun)
   endforeach()
 
   # All of it but main() is a library, for its tests.

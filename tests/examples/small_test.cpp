@@ -4,19 +4,10 @@
 
 #include <string>
 
-#include "tests/support/io_process.hpp"
-#include "tests/support/io_server.hpp"
+#include "tests/examples/output.hpp"
 
 namespace corespun::test {
 namespace {
-
-std::string output_of(const std::string& name) {
-  program run({example(name)});
-  std::string text = run.output();
-  EXPECT_EQ(run.errors(), "");
-  EXPECT_EQ(run.wait(), 0);
-  return text;
-}
 
 TEST(hello, prints_in_the_order_of_the_delays_not_of_the_calls) {
   EXPECT_EQ(output_of("hello"), "hello\nworld\n");

@@ -1,0 +1,21 @@
+#pragma once
+// What an example prints that runs and ends by itself.
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/support/io_process.hpp"
+#include "tests/support/io_server.hpp"
+
+namespace corespun::test {
+
+[[nodiscard]] inline std::string output_of(const std::string& name) {
+  program run({example(name)});
+  std::string text = run.output();
+  EXPECT_EQ(run.errors(), "");
+  EXPECT_EQ(run.wait(), 0);
+  return text;
+}
+
+}  // namespace corespun::test
