@@ -25,6 +25,7 @@
 #include <corespun/runtime/offload.hpp>
 #include <corespun/runtime/on_core.hpp>
 #include <corespun/runtime/oneshot.hpp>
+#include <corespun/runtime/promise.hpp>
 #include <corespun/runtime/runtime.hpp>
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/select.hpp>
