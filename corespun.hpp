@@ -21,6 +21,7 @@
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/event.hpp>
 #include <corespun/runtime/latch.hpp>
+#include <corespun/runtime/loop.hpp>
 #include <corespun/runtime/mutex.hpp>
 #include <corespun/runtime/offload.hpp>
 #include <corespun/runtime/on_core.hpp>

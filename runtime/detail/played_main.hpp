@@ -1,5 +1,5 @@
 #pragma once
-// played_main: the outermost task of a runtime that a simulation plays.
+// played_main: the outermost task of cores without threads: a simulation plays them, or a loop.
 
 #include <corespun/runtime/detail/core.hpp>
 #include <corespun/runtime/detail/root.hpp>
