@@ -12,6 +12,7 @@
 #include <corespun/net/connect.hpp>
 #include <corespun/net/serve.hpp>
 #include <corespun/net/stream.hpp>
+#include <corespun/runtime/actor.hpp>
 #include <corespun/runtime/as_result.hpp>
 #include <corespun/runtime/barrier.hpp>
 #include <corespun/runtime/broadcast.hpp>

@@ -52,4 +52,8 @@ void future_used_twice() noexcept {
              "use it once and keep what it gives; wait() leaves it as it is");
 }
 
+void future_not_ready() noexcept {
+  caller_bug("take() of a future that is not ready", "ask ready() first, or co_await the future");
+}
+
 }  // namespace corespun::detail

@@ -85,6 +85,7 @@ struct promised_value final : promised {
 [[nodiscard]] std::exception_ptr broken_promise() noexcept;
 [[noreturn]] void promise_set_twice() noexcept;
 [[noreturn]] void future_used_twice() noexcept;
+[[noreturn]] void future_not_ready() noexcept;
 
 template <typename T>
 class future_await;
@@ -124,6 +125,14 @@ class [[nodiscard]] future {
     };
     auto c = std::make_unique<kept>(std::move(fn));
     use()->then(std::move(c));
+  }
+
+  /// The value of one that is ready, or throws the exception; does not wait. Uses the future up. One
+  /// that is not ready is a bug.
+  T take() {
+    if (!present().is_set()) detail::future_not_ready();
+    const detail::owned_block<block> mine = use();
+    return std::move(*mine->value).value();
   }
 
   /// Blocks this thread until there is a value, and returns it; or throws the exception. Uses the

@@ -446,6 +446,8 @@ TEST(loop, stop_cancels_the_task_that_is_run) {
   });
   EXPECT_TRUE(o.stopped());
   EXPECT_EQ(log, "ended ");
+  EXPECT_TRUE(l.run(test::yield_once).has_value()) << "the stop was for that one";
+  l.stop();
   EXPECT_FALSE(l.run_once(0s));
   EXPECT_TRUE(l.run(test::yield_once).has_value()) << "the stop was for that one";
 }

@@ -168,6 +168,15 @@ TEST(future, wait_leaves_the_value_in_it) {
   });
 }
 
+TEST(future, take_does_not_wait) {
+  promise<int> p;
+  future<int> f = p.get_future();
+  EXPECT_DEATH((void)f.take(), "take\\(\\) of a future that is not ready(.|\n)*ask ready");
+  p.set_value(5);
+  EXPECT_EQ(f.take(), 5);
+  EXPECT_DEATH((void)f.take(), "used twice");
+}
+
 TEST(future, each_value_reaches_a_task_of_another_core) {
   run_on(2, []() -> task<> {
     for (int round = 0; round < 500; ++round) {
