@@ -55,22 +55,27 @@ loop::~loop() {
       }
     }
     while (thrown_first_ != nullptr) std::exchange(thrown_first_, thrown_first_->after_)->drop();
-    end_core();
+    for (detail::loop_task* t = tasks_; t != nullptr; t = t->after_) detail::cancel_played(*t);
+    drive_until([this] { return tasks_ == nullptr; });
+    core_.ask_to_end();
+    drive_until([this] { return core_.finished(); });
+    machine_.wait_for_posters();
+    (void)core_.take_mail();
   }
   if (simulation_ == nullptr) detail::release_free_frames();
 }
 
-void loop::end_core() noexcept {
-  const auto finished = [this] { return core_.finished(); };
-  core_.ask_to_end();
+template <typename Done>
+void loop::drive_until(Done done) noexcept {
   if (simulation_ == nullptr) {
-    while (!finished()) core_.turn();
-  } else if (!simulation_->run_until(finished)) {
-    std::fprintf(stderr, "corespun: a simulated loop cannot end: an operation never completes\n");
+    while (!done()) {
+      core_.wait(clock::time_point::max());
+      core_.work();
+    }
+  } else if (!simulation_->run_until(done)) {
+    std::fprintf(stderr, "corespun: a simulated loop cannot end: something never completes\n");
     std::abort();
   }
-  machine_.wait_for_posters();
-  (void)core_.take_mail();
 }
 
 // --- running ---
@@ -180,21 +185,23 @@ void loop::send(detail::loop_call& c) noexcept {
   core_.post(c.arrival_.to<&detail::loop_call::arrive>(c));
 }
 
-void loop::link(detail::loop_call& c) noexcept {
-  c.after_ = calls_;
-  if (calls_ != nullptr) calls_->before_ = &c;
-  calls_ = &c;
+template <typename Node>
+void loop::link(Node*& list, Node& n) noexcept {
+  n.after_ = list;
+  if (list != nullptr) list->before_ = &n;
+  list = &n;
 }
 
-void loop::unlink(detail::loop_call& c) noexcept {
-  (c.before_ != nullptr ? c.before_->after_ : calls_) = c.after_;
-  if (c.after_ != nullptr) c.after_->before_ = c.before_;
-  c.before_ = c.after_ = nullptr;
+template <typename Node>
+void loop::unlink(Node*& list, Node& n) noexcept {
+  (n.before_ != nullptr ? n.before_->after_ : list) = n.after_;
+  if (n.after_ != nullptr) n.after_->before_ = n.before_;
+  n.before_ = n.after_ = nullptr;
 }
 
 void loop::call(detail::loop_call& c) noexcept {
   if (c.decided_.exchange(true, std::memory_order_relaxed)) return;  // its cancel is on the way
-  unlink(c);
+  unlink(calls_, c);
   ++called_;
   try {
     c.call();
@@ -212,17 +219,46 @@ void loop::call(detail::loop_call& c) noexcept {
 
 /// It was cancelled.
 void loop::discard(detail::loop_call& c) noexcept {
-  unlink(c);
+  unlink(calls_, c);
   core_.timers().cancel(c);
   c.forget();
   c.drop();
 }
 
+// --- tasks ---
+
+void loop::send(detail::loop_task& t) noexcept {
+  core_.post(t.arrival_.to<&detail::loop_task::arrive>(t));
+}
+
+void loop::begin(detail::loop_task& t) noexcept {
+  if (ending_) {
+    delete &t;
+    return;
+  }
+  link(tasks_, t);
+  t.adopt(core_, *this, t.release(), true);
+  core_.make_ready(t);
+}
+
+std::coroutine_handle<> loop::child_ended(detail::root& task) noexcept {
+  // when nobody stands inside its frame any more
+  task.deliver = [](detail::mail& m) noexcept {
+    const std::unique_ptr<detail::loop_task> t(&static_cast<detail::loop_task&>(m));
+    t->settle();
+    unlink(t->loop_.tasks_, *t);
+  };
+  core_.when_left(task);
+  return std::noop_coroutine();
+}
+
 namespace detail {
+
+void loop_task::arrive() noexcept { loop_.begin(*this); }
 
 void loop_call::arrive() noexcept {
   arrived_ = true;
-  loop_.link(*this);
+  loop_.link(loop_.calls_, *this);
   if (loop_.ending_) return;
   if (due_ == clock::time_point::min()) {
     loop_.call(*this);

@@ -17,10 +17,10 @@
 //   - What a call throws leaves the run…() that is under way at the end of its turn; what else was
 //     ready has been called. If several have thrown, each run…() throws one, the oldest first, before
 //     it does anything else. The loop stays as it was.
-//   - What has not been called when the loop goes is not called.
+//   - What has not been called when the loop goes is not called; its tasks are cancelled and awaited.
 // Errors: std::bad_alloc, of whatever posts.
-// Threads: made, run and destroyed on one thread, which is no core's; post, after, at, stop and the
-// handles: any.
+// Threads: made, run and destroyed on one thread, which is no core's; post, after, at, submit, stop
+// and the handles: any.
 
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/detail/machine.hpp>
@@ -32,6 +32,7 @@
 #include <atomic>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <system_error>
 #include <thread>
@@ -97,9 +98,54 @@ class loop_call_of final : public loop_call {
   std::optional<Fn> fn_;
 };
 
+/// A task that a loop owns.
+class loop_task : public root {
+ public:
+  virtual ~loop_task() = default;
+
+ protected:
+  explicit loop_task(loop& l) noexcept : loop_(l) {}
+
+ private:
+  friend class corespun::loop;
+  virtual void settle() noexcept = 0;
+  void arrive() noexcept;
+
+  loop& loop_;
+  loop_task* before_ = nullptr;
+  loop_task* after_ = nullptr;
+  member_mail<loop_task> arrival_;
+};
+
+template <typename T>
+class loop_task_of final : public loop_task {
+ public:
+  explicit loop_task_of(loop& l) : loop_task(l) {}
+  [[nodiscard]] future<T> get_future() noexcept { return result_.get_future(); }
+
+ private:
+  void settle() noexcept override {
+    try {
+      outcome<T> o = take_outcome<T>(outermost());
+      destroy_frames();  // before others hear of it
+      if (o.stopped()) throw std::system_error(make_error_code(errc::cancelled), "loop::submit");
+      if constexpr (std::is_void_v<T>) {
+        std::move(o).value();
+        result_.set_value();
+      } else {
+        result_.set_value(std::move(o).value());
+      }
+    } catch (...) {
+      result_.set_exception(std::current_exception());
+    }
+  }
+
+  corespun::promise<T> result_;
+};
+
 }  // namespace detail
 
-class loop {
+class loop final : private detail::joiner {
  public:
   /// Of a call that is to be made. Dropping it changes nothing.
   class handle {
@@ -141,6 +187,20 @@ class loop {
     return at(detail::after(d, core_.now()), std::move(fn));
   }
 
+  /// Starts fn(args…), or fn(scope&), as a task of the loop, which goes on whenever the loop is run.
+  /// The future gives what it returns or throws; dropping it changes nothing. Errors there:
+  /// errc::cancelled, if the loop went before; errc::broken_promise, if the task had not begun.
+  template <typename Fn, typename... Args>
+  auto submit(Fn fn, Args... args) {
+    auto body = detail::main_task(std::move(fn), std::move(args)...);
+    using value = typename decltype(body)::value_type;
+    auto owned = std::make_unique<detail::loop_task_of<value>>(*this);
+    owned->own(body.release());
+    future<value> f = owned->get_future();
+    send(*owned.release());
+    return f;
+  }
+
   /// The run…() that is under way ends with its turn; if there is none, the next one does. run() and
   /// run_once() return; a task that is run is cancelled.
   void stop() noexcept;
@@ -178,6 +238,7 @@ class loop {
 
  private:
   friend detail::loop_call;
+  friend detail::loop_task;
   class running;
 
   template <typename Fn>
@@ -190,16 +251,22 @@ class loop {
     return h;
   }
   void send(detail::loop_call& c) noexcept;
+  void send(detail::loop_task& t) noexcept;
   void wait_for(detail::root& main, std::coroutine_handle<> frame);
   bool turn(clock::time_point until);
   bool play(clock::time_point until);
   [[nodiscard]] std::uint64_t done() const noexcept;
   void rethrow();
-  void end_core() noexcept;
+  template <typename Done>
+  void drive_until(Done done) noexcept;
   void stop_arrives() noexcept;
 
-  void link(detail::loop_call& c) noexcept;
-  void unlink(detail::loop_call& c) noexcept;
+  void begin(detail::loop_task& t) noexcept;
+  std::coroutine_handle<> child_ended(detail::root& task) noexcept override;
+  template <typename Node>
+  static void link(Node*& list, Node& n) noexcept;
+  template <typename Node>
+  static void unlink(Node*& list, Node& n) noexcept;
   void call(detail::loop_call& c) noexcept;
   void discard(detail::loop_call& c) noexcept;
 
@@ -208,6 +275,7 @@ class loop {
   detail::core& core_;
   const std::thread::id thread_;
   detail::loop_call* calls_ = nullptr;  // have arrived, are not yet called
+  detail::loop_task* tasks_ = nullptr;  // have arrived, have not ended
   detail::loop_call* thrown_first_ = nullptr;  // oldest first
   detail::loop_call* thrown_last_ = nullptr;
   std::uint64_t called_ = 0;

@@ -6,6 +6,17 @@
 
 namespace corespun::detail {
 
+/// Of a task of cores without threads, from anywhere.
+inline void cancel_played(root& task) noexcept {
+  core* const there = task.cancel();
+  if (there == nullptr) return;
+  core* const before = core::current();
+  core::stand_in(there);
+  task.carry_out_cancel();
+  core::stand_in(before);
+  there->backend().wake();
+}
+
 class played_main final : private joiner {
  public:
   /// Makes it ready on core `home`.
@@ -16,16 +27,7 @@ class played_main final : private joiner {
   }
 
   [[nodiscard]] bool ended() const noexcept { return ended_; }
-  /// From anywhere: one thread plays all.
-  void cancel() noexcept {
-    core* const there = main_.cancel();
-    if (there == nullptr) return;
-    core* const before = core::current();
-    core::stand_in(there);
-    main_.carry_out_cancel();
-    core::stand_in(before);
-    there->backend().wake();
-  }
+  void cancel() noexcept { cancel_played(main_); }
 
  private:
   std::coroutine_handle<> child_ended(root&) noexcept override {

@@ -45,6 +45,28 @@ TEST(loop, its_tasks_wait_for_bytes_while_it_calls_what_is_due) {
   EXPECT_EQ(open_descriptors(), before) << "its end waits for what is closing";
 }
 
+TEST(loop, by_single_turns_its_tasks_read_and_its_end_cancels_what_still_waits) {
+  (void)on_uring();
+  const std::size_t before = open_descriptors();
+  {
+    raw_pair ends = socket_pair();
+    loop l(loop_like(io_cores(1)));
+    const auto main = [&]() -> task<std::string> {
+      fd ours = adopted(std::move(ends.one));
+      std::string first = co_await read_once(ours);
+      l.post([&] { l.stop(); });
+      std::string second = co_await read_once(ours);
+      ADD_FAILURE() << "nobody has written " << second;
+      co_return first;
+    };
+    (void)l.submit(main);
+    send_now(ends.two, "hello");
+    l.run();
+    EXPECT_FALSE(l.run_once(0s));
+  }
+  EXPECT_EQ(open_descriptors(), before);
+}
+
 TEST(loop, stop_ends_a_read_that_waits) {
   (void)on_uring();
   const std::size_t before = open_descriptors();

@@ -1,5 +1,7 @@
 // loop: calls and tasks in order, on the thread that runs it; what others post reaches it, also asleep.
 
+#include <corespun/runtime/as_result.hpp>
+#include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/loop.hpp>
 #include <corespun/runtime/offload.hpp>
 #include <corespun/runtime/result.hpp>
@@ -502,6 +504,107 @@ TEST(loop, stop_ends_a_wait_for_a_future_as_cancelled) {
   } catch (const std::system_error& e) {
     EXPECT_EQ(e.code(), errc::cancelled);
   }
+}
+
+// --- tasks of its own ---
+
+TEST(loop, a_task_that_was_submitted_goes_on_whenever_it_is_run) {
+  virtual_time time;
+  loop l(loop_like(time.options()));
+  std::string log;
+  const auto main = [&](std::string name) -> task<std::string> {
+    log += 'a';
+    co_await yield();
+    log += 'b';
+    co_await sleep_for(1h);
+    log += 'c';
+    co_return name + "!";
+  };
+  future<std::string> f = l.submit(main, std::string("hello"));
+  EXPECT_EQ(log, "") << "not before it runs";
+  drain(l);
+  EXPECT_EQ(log, "ab");
+  EXPECT_FALSE(f.ready());
+  EXPECT_TRUE(l.run_once(2h));
+  EXPECT_EQ(time.elapsed(), 1h);
+  EXPECT_EQ(log, "abc");
+  EXPECT_EQ(f.take(), "hello!");
+}
+
+TEST(loop, a_call_may_submit_a_task_and_a_task_another_one) {
+  loop l(lane());
+  promise<int> p;
+  future<int> f = p.get_future();
+  l.post([&] {
+    const auto outer = [&](scope&) -> task<> {
+      const auto inner = []() -> task<int> { co_return 5; };
+      future<int> five = l.submit(inner);
+      p.set_value(co_await std::move(five));
+    };
+    (void)l.submit(outer);
+  });
+  EXPECT_EQ(l.run_until(std::move(f)), 5);
+}
+
+TEST(loop, tells_the_future_what_a_submitted_task_throws_and_nobody_else) {
+  loop l(lane());
+  future<> f = l.submit([]() -> task<> {
+    co_await yield();
+    throw std::runtime_error("task");
+  });
+  drain(l);
+  EXPECT_THROW(f.take(), std::runtime_error);
+}
+
+TEST(loop, another_thread_submits_a_task_and_waits_for_it) {
+  if (test::on_sim()) GTEST_SKIP() << "there no other thread may post";
+  loop l(lane());
+  const auto here = std::this_thread::get_id();
+  const auto where = [here]() -> task<bool> {
+    co_await yield();
+    co_return std::this_thread::get_id() == here;
+  };
+  std::jthread other([&] {
+    for (int i = 0; i < 200; ++i) EXPECT_TRUE(l.submit(where).get());
+    l.stop();
+  });
+  l.run();
+}
+
+TEST(loop, cancels_and_awaits_its_tasks_when_it_goes) {
+  std::string log;
+  std::optional<future<>> waiting;
+  std::optional<future<>> not_begun;
+  const auto error_of = [](future<>& f) {
+    try {
+      f.take();
+    } catch (const std::system_error& e) {
+      return e.code();
+    }
+    return std::error_code();
+  };
+  {
+    loop l(lane());
+    const auto main = [&]() -> task<> {
+      const test::noted end(log, "ended");
+      (void)co_await as_result(test::forever());
+      auto clean_up = shield(1h, sleep_for(1ms));
+      (void)co_await std::move(clean_up);
+      log += "clean ";
+    };
+    waiting = l.submit(main);
+    drain(l);
+    not_begun = l.submit(main);
+  }
+  EXPECT_EQ(log, "clean ended ");
+  EXPECT_EQ(error_of(*waiting), std::error_code());
+  EXPECT_EQ(error_of(*not_begun), errc::broken_promise);
+  {
+    loop l(lane());
+    waiting = l.submit(test::forever);
+    drain(l);
+  }
+  EXPECT_EQ(error_of(*waiting), errc::cancelled);
 }
 
 // --- what it cannot do ---
