@@ -12,6 +12,7 @@
 #include <corespun/net/connect.hpp>
 #include <corespun/net/serve.hpp>
 #include <corespun/net/stream.hpp>
+#include <corespun/runtime/actor.hpp>
 #include <corespun/runtime/as_result.hpp>
 #include <corespun/runtime/async_coroutine.hpp>
 #include <corespun/runtime/barrier.hpp>
@@ -24,11 +25,13 @@
 #include <corespun/runtime/event.hpp>
 #include <corespun/runtime/generator.hpp>
 #include <corespun/runtime/latch.hpp>
+#include <corespun/runtime/loop.hpp>
 #include <corespun/runtime/mutex.hpp>
 #include <corespun/runtime/offload.hpp>
 #include <corespun/runtime/on_core.hpp>
 #include <corespun/runtime/oneshot.hpp>
 #include <corespun/runtime/pipeline.hpp>
+#include <corespun/runtime/promise.hpp>
 #include <corespun/runtime/runtime.hpp>
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/select.hpp>

@@ -161,8 +161,8 @@ class [[nodiscard]] deadline_call {
   task<T> body_;
 };
 
-[[nodiscard]] inline clock::time_point after(clock::duration d) noexcept {
-  const clock::time_point now = clock::now();
+[[nodiscard]] inline clock::time_point after(clock::duration d,
+                                             clock::time_point now = clock::now()) noexcept {
   return d > clock::time_point::max() - now ? clock::time_point::max() : now + d;
 }
 

@@ -18,6 +18,7 @@ class category final : public std::error_category {
       case errc::end_of_stream: return "the peer ended the stream early";
       case errc::bad_address: return "not an address";
       case errc::not_supported: return "not supported by this driver or kernel";
+      case errc::broken_promise: return "a promise was destroyed before it was set";
     }
     return "unknown error " + std::to_string(code);
   }
@@ -78,6 +79,8 @@ constexpr advice own_advice[] = {
      "write 127.0.0.1:80, [::1]:80 or unix:/path"},
     {static_cast<int>(errc::not_supported), "an old kernel, or the epoll driver",
      "see backend_report()"},
+    {static_cast<int>(errc::broken_promise), "the code that was to answer has failed or ended",
+     "set the promise on each path, also where that code fails"},
 };
 
 std::string name_of(std::error_code error) {

@@ -25,6 +25,7 @@ enum class errc {
   end_of_stream,  ///< the peer ended the stream before read_exactly had all bytes
   bad_address,  ///< the text is not an address; address::parse says how one looks
   not_supported,  ///< this driver or kernel cannot do it; the documentation of the call says when
+  broken_promise,  ///< who was to set a promise, or to answer, let go of it before
 };
 
 [[nodiscard]] const std::error_category& corespun_category() noexcept;

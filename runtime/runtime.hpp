@@ -68,11 +68,7 @@ class runtime {
   /// Threads: any but a core's own; several may call at once.
   template <typename Fn, typename... Args>
   auto run(Fn fn, Args... args) {
-    if constexpr (sizeof...(Args) == 0 && std::is_invocable_v<Fn&, scope&>) {
-      return run_task(main_scope(std::move(fn)));
-    } else {
-      return run_task(detail::call_in_task(std::move(fn), std::move(args)...));
-    }
+    return run_task(detail::main_task(std::move(fn), std::move(args)...));
   }
 
   /// Calls fn() on that core, between its tasks, so it must be short and may not throw. Calls of one
@@ -100,12 +96,6 @@ class runtime {
   [[nodiscard]] detail::machine& inner() noexcept { return machine_; }
 
  private:
-  template <typename Fn>
-  static auto main_scope(Fn fn) -> std::invoke_result_t<Fn&, scope&> {
-    auto body = with_scope(std::move(fn));
-    co_return co_await std::move(body);
-  }
-
   template <typename T>
   outcome<T> run_task(task<T> main) {
     detail::root r;

@@ -408,4 +408,23 @@ template <typename Fn>
   return detail::scope_call<typename body::value_type, Fn>(std::move(fn));
 }
 
+namespace detail {
+
+template <typename Fn>
+auto scope_as_task(Fn fn) -> std::invoke_result_t<Fn&, scope&> {
+  auto body = with_scope(std::move(fn));
+  co_return co_await std::move(body);
+}
+
+/// fn(args…), or fn(scope&) in a scope of its own: what runs as main.
+template <typename Fn, typename... Args>
+auto main_task(Fn fn, Args... args) {
+  if constexpr (sizeof...(Args) == 0 && std::is_invocable_v<Fn&, scope&>) {
+    return scope_as_task(std::move(fn));
+  } else {
+    return call_in_task(std::move(fn), std::move(args)...);
+  }
+}
+
+}  // namespace detail
 }  // namespace corespun

@@ -51,6 +51,18 @@ void core::run() {
 }
 
 void core::turn() noexcept {
+  work();
+  poll(sleep_deadline());           // submit, and wait if there is nothing else to do
+}
+
+void core::wait(clock::time_point limit) noexcept { poll(std::min(sleep_deadline(), limit)); }
+
+inline void core::poll(clock::time_point until) noexcept {
+  if (until != clock::time_point::min()) counts.parks(now());
+  driver_->poll(until);
+}
+
+void core::work() noexcept {
   wake_up();
   turn_began_ = looked_at_ = now();
   counts.turn_begins(turn_began_);
@@ -60,9 +72,6 @@ void core::turn() noexcept {
   (void)take_mail();                // what other threads sent
   (void)exchange_messages();        // with other cores
   steal_some();                     // if there is nothing else to do
-  const clock::time_point until = sleep_deadline();
-  if (until != clock::time_point::min()) counts.parks(now());
-  driver_->poll(until);             // submit, and wait if there is nothing else to do
 }
 
 void core::run_ready() noexcept {

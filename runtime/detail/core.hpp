@@ -63,6 +63,15 @@ class core {
   void attach(std::unique_ptr<driver> d);
   void run();
   void turn() noexcept;
+  /// The two halves of a turn, for a thread that goes on elsewhere in between (loop.hpp): all that can
+  /// be done without waiting, and the look at the driver, which waits until `limit` at most.
+  void work() noexcept;
+  void wait(clock::time_point limit) noexcept;
+  /// A task stands in one of the queues.
+  [[nodiscard]] bool has_ready() const noexcept {
+    return !ready_.empty() || has_to_steal() || !late_.empty() || !spilled_.empty() ||
+           stolen_ != nullptr;
+  }
   /// It was asked to end, and nothing is left to do.
   [[nodiscard]] bool finished() noexcept;
 
@@ -194,6 +203,7 @@ class core {
 
  private:
   void begin_end() noexcept;
+  void poll(clock::time_point until) noexcept;
   void run_ready() noexcept;
   [[nodiscard]] std::span<mailbox> mailboxes() const noexcept;
   bool exchange_messages() noexcept;
@@ -205,10 +215,6 @@ class core {
   [[nodiscard]] root* next_fork() noexcept;
   [[nodiscard]] root* next_in_line() noexcept;
   [[nodiscard]] bool bound_goes_first() noexcept;
-  [[nodiscard]] bool has_ready() const noexcept {
-    return !ready_.empty() || has_to_steal() || !late_.empty() || !spilled_.empty() ||
-           stolen_ != nullptr;
-  }
   void stand_in_line(root& r) noexcept {
     r.behind = woken_.pushed() + static_cast<std::uint32_t>(late_.size());
     ready_.push(r);

@@ -1,10 +1,21 @@
 #pragma once
-// played_main: the outermost task of a runtime that a simulation plays.
+// played_main: the outermost task of cores without threads: a simulation plays them, or a loop.
 
 #include <corespun/runtime/detail/core.hpp>
 #include <corespun/runtime/detail/root.hpp>
 
 namespace corespun::detail {
+
+/// Of a task of cores without threads, from anywhere.
+inline void cancel_played(root& task) noexcept {
+  core* const there = task.cancel();
+  if (there == nullptr) return;
+  core* const before = core::current();
+  core::stand_in(there);
+  task.carry_out_cancel();
+  core::stand_in(before);
+  there->backend().wake();
+}
 
 class played_main final : private joiner {
  public:
@@ -16,16 +27,7 @@ class played_main final : private joiner {
   }
 
   [[nodiscard]] bool ended() const noexcept { return ended_; }
-  /// From anywhere: one thread plays all.
-  void cancel() noexcept {
-    core* const there = main_.cancel();
-    if (there == nullptr) return;
-    core* const before = core::current();
-    core::stand_in(there);
-    main_.carry_out_cancel();
-    core::stand_in(before);
-    there->backend().wake();
-  }
+  void cancel() noexcept { cancel_played(main_); }
 
  private:
   std::coroutine_handle<> child_ended(root&) noexcept override {

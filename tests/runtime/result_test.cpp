@@ -13,7 +13,8 @@ namespace corespun {
 namespace {
 
 constexpr errc all_codes[] = {errc::cancelled,     errc::timed_out,   errc::closed,
-                              errc::end_of_stream, errc::bad_address, errc::not_supported};
+                              errc::end_of_stream, errc::bad_address, errc::not_supported,
+                              errc::broken_promise};
 
 TEST(errc, converts_to_an_error_code_of_our_category) {
   const std::error_code e = errc::closed;

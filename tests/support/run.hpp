@@ -2,6 +2,7 @@
 // Runs the body of a test as the main task of a runtime, under the watchdog.
 
 #include <corespun/runtime/driver.hpp>
+#include <corespun/runtime/loop.hpp>
 #include <corespun/runtime/runtime.hpp>
 
 #include <gtest/gtest.h>
@@ -25,6 +26,14 @@ namespace corespun::test {
   options.stall_notice = {};  // a test may block; what is about the notice says so
   if (on_sim()) sim_machine::get().play(options, io_options());
   return options;
+}
+
+/// The same for a loop.
+[[nodiscard]] inline loop_options loop_like(const runtime_options& options) {
+  loop_options l;
+  l.driver = options.driver;
+  l.simulation = options.simulation;
+  return l;
 }
 
 /// The driver of the lane; what it tells each core before its first turn is up to the test.
