@@ -164,7 +164,7 @@ struct coroutine_promise {
   void unhandled_exception() {
     state = coroutine_state::closed;
     has_thrown = true;
-    throw;
+    throw_on();
   }
 
   // of a co_yield

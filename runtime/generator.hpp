@@ -135,7 +135,7 @@ struct generator_promise {
   std::suspend_always final_suspend() const noexcept { return {}; }
   void await_suspend(std::coroutine_handle<>) const noexcept {}
   void await_resume() const noexcept {}
-  void unhandled_exception() { throw; }
+  void unhandled_exception() { throw_on(); }
   void return_void() const noexcept {}
   void await_transform() = delete;  // a generator cannot co_await: use async_generator
 };

@@ -14,7 +14,7 @@
 //   std::coroutine_handle<P> inner    of the outermost: the innermost, or nullptr: itself. Of others
 //                                     only set while one begins in them.
 //   inside<P>* within                 nullptr: the outermost
-// and lets exceptions through (unhandled_exception() throws on).
+// and lets exceptions through (unhandled_exception() is throw_on()).
 
 #include <coroutine>
 #include <exception>
@@ -23,6 +23,16 @@
 #include <utility>
 
 namespace corespun::detail {
+
+/// throw; but the optimizer cannot tell that this never returns. If it could, clang would find that the
+/// body of an endless loop never comes to its end, drop the final suspension, and with it the mark
+/// that the coroutine has ended by the exception: its locals would be destroyed a second time with its
+/// frame (llvm-project issue 109542, open; seen with clang 19).
+inline void throw_on() {
+  bool throws = true;
+  asm("" : "+r"(throws));
+  if (throws) throw;
+}
 
 /// A coroutine that has one inside waits for it on this, in its frame.
 template <typename P>

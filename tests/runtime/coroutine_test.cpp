@@ -183,6 +183,22 @@ TEST(coroutine, on_close_is_not_called_when_it_returns_or_throws) {
   EXPECT_EQ(log, "ab");
 }
 
+coroutine<int, int> never_returns(std::string& log) {
+  const marks local(log, 'x');
+  while (true) co_yield 1;
+}
+
+TEST(coroutine, that_never_returns_and_throws_destroys_its_locals_once) {
+  std::string log;
+  {
+    auto c = never_returns(log);
+    (void)c.next();
+    EXPECT_THROW((void)c.throw_in(1), int);
+    EXPECT_EQ(log, "x");
+  }
+  EXPECT_EQ(log, "x");
+}
+
 coroutine<int> cannot_yield_while_closed(coroutine<int>*& self, std::string& error, state& seen) {
   const auto guard = co_await on_close([&] {
     seen = self->state();

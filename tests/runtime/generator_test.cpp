@@ -282,6 +282,25 @@ struct marks {
   ~marks() { log += mark; }
 };
 
+generator<int> never_returns(std::string& log) {
+  const marks local(log, 'x');
+  for (int i = 0;; ++i) {
+    if (i == 1) throw std::runtime_error("one");
+    co_yield i;
+  }
+}
+
+TEST(generator, that_never_returns_and_throws_destroys_its_locals_once) {
+  std::string log;
+  {
+    auto g = never_returns(log);
+    (void)g.next();
+    EXPECT_THROW((void)g.next(), std::runtime_error);
+    EXPECT_EQ(log, "x");
+  }
+  EXPECT_EQ(log, "x");
+}
+
 generator<int> marked(std::string& log, char name, int depth) {
   const marks here(log, name);
   if (depth > 0) co_yield elements_of(marked(log, static_cast<char>(name + 1), depth - 1));
