@@ -1,6 +1,6 @@
-// actor: a coroutine with a mailbox. Only its messages reach it, one at a time, so its state, the locals
-// of the coroutine, needs no lock. Who tells it something goes on at once: so two actors may tell each
-// other, while two coroutines that send to each other would have to run twice at once.
+// actor: a coroutine with a mailbox. Only its messages reach it, one at a time, so its state, the
+// locals of the coroutine, needs no lock. Who tells it something goes on at once: so two actors may
+// tell each other, while two coroutines that send to each other would have to run twice at once.
 
 #include <corespun/runtime/coroutine.hpp>
 

@@ -1,5 +1,6 @@
-// bus_events: events of a parser become records, one per bus. The coroutine is a state machine whose
-// state is the place where it stands: outside of a bus, or inside of one. A filter and a sink follow.
+// bus_events: events of a parser become records, one per bus. The coroutine is a state machine
+// whose state is the place where it stands: outside of a bus, or inside of one. A filter and a sink
+// follow.
 
 #include <corespun/runtime/coroutine.hpp>
 

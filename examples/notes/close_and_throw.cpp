@@ -1,5 +1,5 @@
-// close_and_throw: a coroutine that handles what is thrown in where it stands, and goes on; sees that
-// it is closed; and ends by what it does not handle, which comes back to who threw it in.
+// close_and_throw: a coroutine that handles what is thrown in where it stands, and goes on; sees
+// that it is closed; and ends by what it does not handle, which comes back to who threw it in.
 
 #include <corespun/runtime/coroutine.hpp>
 

@@ -1,6 +1,7 @@
-// follow: a pipeline that pulls: print <- filter <- follow. The last stage asks the one before it for
-// a line, and so on to the generator that follows a file which another thread writes meanwhile; like
-// tail -f, until the file is moved away.
+// follow: a pipeline that pulls: print <- filter <- follow. The last stage asks the one before it
+// for a line, and so on to the generator that follows a file which another thread writes meanwhile;
+// like tail -f, until the file is moved away. corespun/runtime/pipeline.hpp has such stages ready
+// made: follow(path) | filter(has_python) | print().
 
 #include <corespun/runtime/generator.hpp>
 

@@ -1,5 +1,5 @@
-// generators: a sequence that ends, one that does not and is taken lazily, and one that is made by a
-// recursive walk.
+// generators: a sequence that ends, one that does not and is taken lazily, and one that is made by
+// a recursive walk.
 
 #include <corespun/runtime/generator.hpp>
 

@@ -1,6 +1,6 @@
-// in_a_process: a coroutine that runs in another process. Who sends to it sends to one that stands for
-// it here and writes all into a pipe: values, what is thrown in, and the end, which is the end of the
-// pipe. What it throws over there comes back the other way.
+// in_a_process: a coroutine that runs in another process. Who sends to it sends to one that stands
+// for it here and writes all into a pipe: values, what is thrown in, and the end, which is the end
+// of the pipe. What it throws over there comes back the other way.
 
 #include <corespun/runtime/coroutine.hpp>
 
@@ -87,7 +87,7 @@ process start(sink target) {
   if (id < 0) throw std::system_error(errno, std::generic_category(), "fork");
   if (id == 0) {
     {
-      const pipe_end unused = std::move(here);
+      const pipe_end closed = std::move(here);  // else it would not see the end of who started it
     }
     run(std::move(target), std::move(there));
     std::fflush(stdout);

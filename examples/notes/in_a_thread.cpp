@@ -1,6 +1,6 @@
-// in_a_thread: a coroutine that runs in another thread. Who sends to it sends to one that stands for
-// it here and puts all into a queue: values, what is thrown in, and the end. What it throws over there
-// comes back with the end.
+// in_a_thread: a coroutine that runs in another thread. Who sends to it sends to one that stands
+// for it here and puts all into a queue: values, what is thrown in, and the end. What it throws
+// over there comes back with the end.
 
 #include <corespun/runtime/coroutine.hpp>
 

@@ -1,6 +1,7 @@
-// push_pipeline: a pipeline that pushes: source -> filter -> sink. The source sends each line to the
-// filter, and that sends on what it lets pass. At the end each closes the next. Then the same with a
-// filter that is an object: what the coroutine has in its locals stands in members there.
+// push_pipeline: a pipeline that pushes: source -> filter -> sink. The source sends each line to
+// the filter, and that sends on what it lets pass. At the end each closes the next. Then the same
+// with a filter that is an object: what the coroutine has in its locals stands in members there.
+// corespun/runtime/pipeline.hpp has such filters ready made: filter(has_python) | print().
 
 #include <corespun/runtime/coroutine.hpp>
 

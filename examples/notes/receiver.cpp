@@ -1,5 +1,5 @@
-// receiver: a coroutine that is sent a value. next() runs it to the place where it takes one; to send
-// before that is an error. At the end of its body it has ended.
+// receiver: a coroutine that is sent a value. next() runs it to the place where it takes one; to
+// send before that is an error. At the end of its body it has ended.
 
 #include <corespun/runtime/coroutine.hpp>
 

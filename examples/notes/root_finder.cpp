@@ -1,5 +1,5 @@
-// root_finder: reverse communication. The routine does not call the function whose zero it looks for:
-// it yields x and is sent f(x). So its caller may compute that as he likes: here, or by asking
+// root_finder: reverse communication. The routine does not call the function whose zero it looks
+// for: it yields x and is sent f(x). So its caller may compute that as he likes: here, or by asking
 // another machine; and the routine needs no pointer to a function and its data.
 
 #include <corespun/runtime/coroutine.hpp>

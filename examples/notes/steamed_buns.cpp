@@ -1,5 +1,5 @@
-// steamed_buns: a producer and two consumers on one thread. The producer makes two buns at a time and
-// sends each consumer one; they eat, and wait for the next where they stand.
+// steamed_buns: a producer and two consumers on one thread. The producer makes two buns at a time
+// and sends each consumer one; they eat, and wait for the next where they stand.
 
 #include <corespun/runtime/coroutine.hpp>
 

@@ -1,13 +1,13 @@
 // toy_os: how an operating system runs many programs on one processor, rebuilt on coroutine<>. It
-// teaches how it works; for work there are corespun's tasks, scopes and streams, which do all of it.
+// teaches how it works; corespun's tasks, scopes and streams do all of it.
 //
 // A program is a coroutine. What it yields is a system call; what it is sent is the answer. Nothing
 // interrupts it in between. The system keeps in a queue who is ready, and carries out the calls.
 //
-// Programs call subroutines that make system calls: co_await delegate(subroutine()). Where coroutines
-// cannot delegate, the system keeps a stack for each program, pushes what it calls and pops what has
-// returned (a trampoline). Here the frames are that stack: the outermost one knows the innermost, which
-// goes on directly, and at its end the one around it does.
+// Programs call subroutines that make system calls: co_await delegate(subroutine()). Where
+// coroutines cannot delegate, the system keeps a stack for each program, pushes what it calls and
+// pops what has returned (a trampoline). Here the frames are that stack: the outermost one knows
+// the innermost, which goes on directly, and at its end the one around it does.
 
 #include <corespun/runtime/coroutine.hpp>
 

@@ -1,5 +1,5 @@
-// two_way: a coroutine that is given x when it is made, yields x, receives y, yields x + y, receives z
-// and ends; and its four states as others see them.
+// two_way: a coroutine that is given x when it is made, yields x, receives y, yields x + y,
+// receives z and ends; and its four states as others see them.
 
 #include <corespun/runtime/coroutine.hpp>
 
