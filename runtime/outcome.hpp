@@ -46,9 +46,9 @@ class [[nodiscard]] outcome {
     return failed() ? std::get<2>(state_) : std::exception_ptr{};
   }
 
-  /// The value; throws the exception if failed(). Asking a stopped outcome is a bug.
+  /// The value; throws the exception if failed(), and keeps nothing of it. Asking a stopped outcome is a bug.
   T value() && {
-    if (failed()) std::rethrow_exception(std::get<2>(state_));
+    if (failed()) std::rethrow_exception(std::move(std::get<2>(state_)));
     if (stopped())
       detail::caller_bug("value() of an outcome that is stopped", "ask stopped() first");
     if constexpr (std::is_void_v<T>) {
