@@ -1,4 +1,4 @@
-// The examples that run and end: hello, timeout, fan_out. What they print is what they teach.
+// The examples that run and end: hello, timeout, fan_out, coming_from. What they print is what they teach.
 
 #include <gtest/gtest.h>
 
@@ -32,6 +32,22 @@ TEST(fan_out, shows_what_becomes_of_each_branch) {
             "2 failed\n"
             "3 answer 3\n"
             "4 answer 4\n");
+}
+
+TEST(coming_from, does_what_the_document_says) {
+  EXPECT_EQ(output_of("coming_from"),
+            "both: 30\n"
+            "group: 30\n"
+            "in time: timed out\n"
+            "received: 6\n"
+            "first: 7\n"
+            "blocked elsewhere: 2\n"
+            "slept: cancelled\n"
+            "cleaned up\n"
+            "answered: 42\n"
+            "squares: 14\n"
+            "ticks: 6\n"
+            "balance: 5\n");
 }
 
 }  // namespace
