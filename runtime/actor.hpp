@@ -18,6 +18,9 @@
 //   result<> told = co_await a.tell(add{1});
 //   result<int> all = co_await a.ask(sum(), 1s);
 //
+// A question that owns more than its reply needs a constructor, or a name of its own before the await:
+// g++ 12 destroys such aggregates twice (docs/compilers.md).
+//
 // Invariants
 //   - Messages of one sender are handled in their order, each after the handler has ended with the one
 //     before. Senders wait while the mailbox is full.
