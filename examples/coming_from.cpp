@@ -118,7 +118,7 @@ task<> a_callback() {
 }
 
 generator<int> squares() {
-  for (int n = 1;; ++n) co_yield n * n;
+  for (int n = 1;; ++n) co_yield n* n;
 }
 
 // a Python generator, iter::from_fn
