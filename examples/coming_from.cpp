@@ -117,15 +117,15 @@ task<> a_callback() {
   std::printf("answered: %d\n", answer);
 }
 
-generator<int> squares() {
-  for (int n = 1;; ++n) co_yield n* n;
+generator<int> numbers_from(int n) {
+  while (true) co_yield n++;
 }
 
 // a Python generator, iter::from_fn
 void a_generator() {
   int sum = 0;
-  for (int square : squares() | std::views::take(3)) sum += square;
-  std::printf("squares: %d\n", sum);
+  for (int n : numbers_from(1) | std::views::take(3)) sum += n;
+  std::printf("numbers: %d\n", sum);
 }
 
 async_generator<int> ticks(int count) {

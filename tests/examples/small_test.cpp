@@ -45,7 +45,7 @@ TEST(coming_from, does_what_the_document_says) {
             "slept: cancelled\n"
             "cleaned up\n"
             "answered: 42\n"
-            "squares: 14\n"
+            "numbers: 6\n"
             "ticks: 6\n"
             "balance: 5\n");
 }
