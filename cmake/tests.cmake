@@ -35,6 +35,12 @@ function(corespun_tests folder)
 endfunction()
 
 corespun_tests(runtime LANES futex sim)
+if(CORESPUN_SANITIZE MATCHES address)
+  # Not at -O0 as the rest: what an optimizer does to their frames is to be seen, too.
+  file(GLOB sources tests/runtime/*coroutine_test.cpp tests/runtime/generator_test.cpp
+       tests/runtime/pipeline_test.cpp)
+  set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS -O1)
+endif()
 corespun_tests(io LANES uring epoll small sim)
 corespun_tests(net LANES uring epoll small sim)
 corespun_tests(sim LANES world)

@@ -14,9 +14,9 @@
 //   c.send(-1.0);        // nullptr: it has ended
 //   c.result();          // 1
 //
-// Out void: it only takes; x = co_yield {}, and next() and send() tell whether it goes on. In void:
-// it only gives, and next() asks for each. The mere coroutine<> is one that others switch to:
-// co_await transfer_to(other).
+// Out void: it only takes; x = co_yield {}, and next() and send() tell whether it goes on; started()
+// makes one that waits for its first value. In void: it only gives, and next() asks for each. Both may
+// be references. The mere coroutine<> is one that others switch to: co_await transfer_to(other).
 //
 // Invariants
 //   - Lazy: nothing runs before next(). A yielded value lives until the coroutine goes on.
@@ -62,6 +62,16 @@ enum class coroutine_state {
   suspended,  ///< at a co_yield or a transfer_to()
   closed  ///< ended: returned, thrown, or closed
 };
+
+[[nodiscard]] constexpr const char* name_of(coroutine_state s) noexcept {
+  switch (s) {
+    case coroutine_state::created: return "created";
+    case coroutine_state::running: return "running";
+    case coroutine_state::suspended: return "suspended";
+    case coroutine_state::closed: return "closed";
+  }
+  return "?";
+}
 
 /// co_await delegate(inner()): the inner coroutine takes the place of this one until it ends. It must
 /// not have started, unless In is void.
@@ -445,5 +455,13 @@ class coroutine<Out, In, Ret>::promise_type
     return transfers(*this, t.other.frame_);
   }
 };
+
+/// auto c = started(f()): has come to its first co_yield, so send() may follow. What that yields is
+/// dropped.
+template <typename Out, typename In, typename Ret>
+[[nodiscard]] coroutine<Out, In, Ret> started(coroutine<Out, In, Ret> c) {
+  (void)c.next();
+  return c;
+}
 
 }  // namespace corespun

@@ -15,7 +15,8 @@
 //                                   made by its default constructor
 //
 // Invariants
-//   - Lazy: nothing runs before the first element is asked for.
+//   - Lazy: nothing runs before the first element is asked for; a file that the body opens is opened
+//     then.
 //   - An element lives until the next one is asked for. What is yielded by reference is not copied.
 //   - co_yield elements_of(range) yields all elements of a range or of another generator. From
 //     nested generators each element costs the same, however deep they are; so does their end, an

@@ -1,6 +1,7 @@
 // actor: a coroutine with a mailbox. Only its messages reach it, one at a time, so its state, the
 // locals of the coroutine, needs no lock. Who tells it something goes on at once: so two actors may
 // tell each other, while two coroutines that send to each other would have to run twice at once.
+// The one to use is in corespun/runtime/actor.hpp: a task, on any core, with a bounded mailbox.
 
 #include <corespun/runtime/coroutine.hpp>
 

@@ -11,12 +11,6 @@ using namespace corespun;
 
 using sink = coroutine<void, const std::string&>;
 
-/// Runs it to the place where it takes its first line.
-sink primed(sink s) {
-  s.next();
-  return s;
-}
-
 sink to_all(std::vector<sink>& targets) {
   while (true) {
     const std::string& line = co_yield {};
@@ -39,11 +33,11 @@ sink print() {
 }
 
 int main() {
-  auto printer = primed(print());
+  auto printer = started(print());
   std::vector<sink> filters;
   for (const char* pattern : {"python", "cobra", "sleep"})
-    filters.push_back(primed(only_with(pattern, printer)));
-  auto broadcast = primed(to_all(filters));
+    filters.push_back(started(only_with(pattern, printer)));
+  auto broadcast = started(to_all(filters));
   for (const char* line :
        {"a python wakes up", "a cobra sleeps", "all is quiet", "python and cobra meet"})
     broadcast.send(line);

@@ -22,19 +22,15 @@ coroutine<void, int> receive() {
   }
 }
 
-const char* state_of(const coroutine<void, int>& c) {
-  return c.state() == coroutine_state::closed ? "closed" : "suspended";
-}
-
 int main() {
   auto first = receive();
   first.next();
   first.send(1);
   first.throw_in(std::invalid_argument("not a number"));
-  std::printf("%s\n", state_of(first));
+  std::printf("%s\n", name_of(first.state()));
   first.send(2);
   first.close();
-  std::printf("%s\n", state_of(first));
+  std::printf("%s\n", name_of(first.state()));
 
   auto second = receive();
   second.next();
@@ -43,5 +39,5 @@ int main() {
   } catch (const std::runtime_error& e) {
     std::printf("came back: %s\n", e.what());
   }
-  std::printf("%s\n", state_of(second));
+  std::printf("%s\n", name_of(second.state()));
 }

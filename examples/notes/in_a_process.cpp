@@ -20,11 +20,6 @@ using namespace corespun;
 
 using sink = coroutine<void, std::string>;
 
-sink primed(sink s) {
-  s.next();
-  return s;
-}
-
 /// One end of a pipe of two ways that keeps messages apart. A message is what it is and a text.
 class pipe_end {
  public:
@@ -141,14 +136,14 @@ void show(const std::string& failed) {
 
 int main() {
   std::string failed;
-  auto first = primed(in_a_process(print(::getpid()), failed));
+  auto first = started(in_a_process(print(::getpid()), failed));
   first.send("one");
   first.throw_in(std::invalid_argument("thrown in"));
   first.send("two");
   first.close();
   show(failed);
 
-  auto second = primed(in_a_process(print(::getpid()), failed));
+  auto second = started(in_a_process(print(::getpid()), failed));
   second.send("three");
   second.send("");
   second.close();

@@ -18,11 +18,6 @@ using namespace corespun;
 
 using sink = coroutine<void, std::string>;
 
-sink primed(sink s) {
-  s.next();
-  return s;
-}
-
 struct end {};
 using message = std::variant<std::string, std::exception_ptr, end>;
 
@@ -104,14 +99,14 @@ void show(const std::exception_ptr& failed) {
 
 int main() {
   std::exception_ptr failed;
-  auto first = primed(in_a_thread(print(std::this_thread::get_id()), failed));
+  auto first = started(in_a_thread(print(std::this_thread::get_id()), failed));
   first.send("one");
   first.throw_in(std::invalid_argument("thrown in"));
   first.send("two");
   first.close();
   show(failed);
 
-  auto second = primed(in_a_thread(print(std::this_thread::get_id()), failed));
+  auto second = started(in_a_thread(print(std::this_thread::get_id()), failed));
   second.send("three");
   second.send("");
   second.close();

@@ -13,12 +13,6 @@ using namespace corespun;
 
 using sink = coroutine<void, std::string>;
 
-/// Runs it to the place where it takes its first line.
-sink primed(sink s) {
-  s.next();
-  return s;
-}
-
 template <typename To>
 void send_lines(const std::string& text, To& to) {
   std::istringstream lines(text);
@@ -59,11 +53,11 @@ class filter {
 
 int main() {
   const std::string text = "a python wakes up\na cobra sleeps\nthe python is hungry\n";
-  auto printer = primed(print());
-  auto python = primed(only_with("python", printer));
+  auto printer = started(print());
+  auto python = started(only_with("python", printer));
   send_lines(text, python);
 
-  auto other_printer = primed(print());
+  auto other_printer = started(print());
   filter object("python", other_printer);
   send_lines(text, object);
 }

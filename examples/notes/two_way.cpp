@@ -17,16 +17,6 @@ coroutine<int, int> add(int x, std::function<void()> show_state) {
   std::printf("received z = %d\n", z);
 }
 
-const char* name_of(coroutine_state state) {
-  switch (state) {
-    case coroutine_state::created: return "created";
-    case coroutine_state::running: return "running";
-    case coroutine_state::suspended: return "suspended";
-    case coroutine_state::closed: return "closed";
-  }
-  return "";
-}
-
 int main() {
   std::optional<coroutine<int, int>> adder;
   const auto show_state = [&] { std::printf("%s\n", name_of(adder->state())); };

@@ -51,6 +51,28 @@ TEST(coroutine, that_only_takes_tells_whether_it_goes_on) {
   EXPECT_EQ(words, (std::vector<std::string>{"one", "two"}));
 }
 
+TEST(coroutine, started_waits_for_its_first_value) {
+  auto c = started(average());
+  EXPECT_STREQ(name_of(c.state()), "suspended");
+  EXPECT_EQ(*c.send(4), 4);
+}
+
+coroutine<void, const std::string&> lengths(std::vector<std::size_t>& into) {
+  while (true) {
+    const std::string& s = co_yield {};
+    into.push_back(s.size());
+  }
+}
+
+TEST(coroutine, takes_references_without_copies) {
+  std::vector<std::size_t> all;
+  const std::string s = "seven s";
+  auto c = started(lengths(all));
+  EXPECT_TRUE(c.send(s));
+  EXPECT_TRUE(c.send("three"));
+  EXPECT_EQ(all, (std::vector<std::size_t>{7, 5}));
+}
+
 template <typename Fn>
 std::string logic_error_of(Fn fn) {
   try {
