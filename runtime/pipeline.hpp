@@ -314,14 +314,17 @@ struct pool_of_items {
   }
 };
 
-/// One source of such a pool.
+/// One source of such a pool. Goes as an argument, so that it also ends if its task never begins.
 template <typename T>
 class feeds {
  public:
   explicit feeds(std::shared_ptr<pool_of_items<T>> into) noexcept : into_(std::move(into)) {}
-  feeds(const feeds&) = delete;
-  feeds& operator=(const feeds&) = delete;
-  ~feeds() { into_->one_ended(std::move(why_)); }
+  feeds(feeds&&) noexcept = default;
+  feeds& operator=(feeds&&) = delete;
+  ~feeds() {
+    if (into_) into_->one_ended(std::move(why_));
+  }
+  [[nodiscard]] channel<T>& items() noexcept { return into_->items; }
   void ends(std::exception_ptr why) noexcept { why_ = std::move(why); }
 
  private:
@@ -331,45 +334,53 @@ class feeds {
       std::make_exception_ptr(std::system_error(make_error_code(errc::cancelled), "pipeline"));
 };
 
+/// Who takes from it; when he goes, the sources end.
+template <typename T>
+class takes {
+ public:
+  explicit takes(std::shared_ptr<pool_of_items<T>> from) noexcept : from_(std::move(from)) {}
+  takes(takes&&) noexcept = default;
+  takes& operator=(takes&&) = delete;
+  ~takes() {
+    if (from_) from_->items.close();
+  }
+  [[nodiscard]] channel<T>& items() noexcept { return from_->items; }
+  void rethrow_error() {
+    std::unique_lock hold(from_->lock);
+    const std::exception_ptr error = from_->error;
+    hold.unlock();
+    if (error) std::rethrow_exception(error);
+  }
+
+ private:
+  std::shared_ptr<pool_of_items<T>> from_;
+};
+
 template <typename In, typename T>
-task<> feed(async_generator<In> from, std::shared_ptr<pool_of_items<T>> into) {
+task<> feed(async_generator<In> from, feeds<T> into) {
   using yielded = typename async_generator<In>::yielded;
-  feeds<T> me(into);
   std::exception_ptr error;
   try {
     while (true) {
       auto* const item = co_await from.next();
       if (item == nullptr) break;
-      const result<> sent = co_await into->items.send(static_cast<yielded>(*item));
+      const result<> sent = co_await into.items().send(static_cast<yielded>(*item));
       if (!sent) break;
     }
   } catch (...) {
     error = std::current_exception();
   }
-  me.ends(std::move(error));
+  into.ends(std::move(error));
 }
 
 template <typename T>
-async_generator<T> drain(std::shared_ptr<pool_of_items<T>> from) {
-  struct closes {
-    channel<T>& items;
-    explicit closes(channel<T>& c) noexcept : items(c) {}
-    closes(const closes&) = delete;
-    closes& operator=(const closes&) = delete;
-    ~closes() { items.close(); }
-  };
-  const closes when_nobody_asks(from->items);
+async_generator<T> drain(takes<T> from) {
   while (true) {
-    result<T> item = co_await from->items.recv();
+    result<T> item = co_await from.items().recv();
     if (!item) break;
     co_yield std::move(*item);
   }
-  std::exception_ptr error;
-  {
-    const std::lock_guard hold(from->lock);
-    error = from->error;
-  }
-  if (error) std::rethrow_exception(error);
+  from.rethrow_error();
 }
 
 }  // namespace detail
@@ -384,9 +395,10 @@ async_generator<std::remove_cvref_t<T>> merge(scope& s, std::size_t items,
   using value = std::remove_cvref_t<T>;
   auto pool = std::make_shared<detail::pool_of_items<value>>(items, sources.size());
   if (sources.empty()) pool->items.close();
+  detail::takes<value> taker(pool);
   for (async_generator<T>& from : sources)
-    (void)s.spawn(detail::feed<T, value>, std::move(from), pool);
-  return detail::drain<value>(std::move(pool));
+    (void)s.spawn(detail::feed<T, value>, std::move(from), detail::feeds<value>(pool));
+  return detail::drain<value>(std::move(taker));
 }
 
 }  // namespace pipe

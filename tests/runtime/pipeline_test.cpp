@@ -207,6 +207,38 @@ TEST(pipeline, buffer_reads_ahead_by_so_many_and_ends_when_nobody_asks) {
   });
 }
 
+TEST(pipeline, a_buffer_that_nobody_asks_ends_with_it) {
+  run([](scope& s) -> task<> {
+    int made = 0;
+    const auto before = s.alive();
+    {
+      auto never_asked = counts(made) | buffer(s, 3);
+    }
+    co_await test::let_others_run();
+    EXPECT_EQ(s.alive(), before);
+  });
+}
+
+TEST(pipeline, a_buffer_whose_scope_was_cancelled_before_does_not_look_like_the_end) {
+  run([](scope&) -> task<> {
+    int made = 0;
+    std::optional<async_generator<int>> left;
+    auto cancels = [&](scope& inner) -> task<> {
+      inner.cancel();
+      left.emplace(counts(made) | buffer(inner, 1));
+      co_return;
+    };
+    co_await with_scope(cancels);
+    bool cancelled = false;
+    try {
+      (void)co_await left->next();
+    } catch (const std::system_error& e) {
+      cancelled = e.code() == errc::cancelled;
+    }
+    EXPECT_TRUE(cancelled);
+  });
+}
+
 async_generator<int> fails_awaited(int last) {
   for (int i = 1; i <= last; ++i) co_yield i;
   co_await yield();
