@@ -172,5 +172,19 @@ TEST(notes, a_toy_system_runs_programs_that_wait_for_each_other_and_for_sockets)
             "all programs have ended\n");
 }
 
+TEST(notes, who_sleeps_goes_on_in_the_order_of_time_and_who_yields_by_turns) {
+  EXPECT_EQ(output_of("notes/sleepers"),
+            "sleeps 0.1 s\n"
+            "sleeps 0 s\n"
+            "slept 0 s\n"
+            "slept 0.1 s\n"
+            "sleeps 1\n"
+            "yields 1\n"
+            "sleeps 2\n"
+            "yields 2\n"
+            "sleeps 3\n"
+            "yields 3\n");
+}
+
 }  // namespace
 }  // namespace corespun::test
