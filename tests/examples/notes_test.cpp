@@ -186,5 +186,21 @@ TEST(notes, who_sleeps_goes_on_in_the_order_of_time_and_who_yields_by_turns) {
             "yields 3\n");
 }
 
+TEST(notes, an_event_loop_has_calls_futures_tasks_and_limits) {
+  EXPECT_EQ(output_of("notes/event_loop"),
+            "nothing runs yet\n"
+            "at once\n"
+            "at once, after that: cancelled\n"
+            "after 10 ms\n"
+            "at its time\n"
+            "too late to cancel\n"
+            "first: 42\n"
+            "second: no answer\n"
+            "squares: 9 and 16\n"
+            "under a limit: timed out\n"
+            "under a limit: 36\n"
+            "submitted before: 4\n");
+}
+
 }  // namespace
 }  // namespace corespun::test
