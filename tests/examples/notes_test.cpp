@@ -202,5 +202,14 @@ TEST(notes, an_event_loop_has_calls_futures_tasks_and_limits) {
             "submitted before: 4\n");
 }
 
+TEST(notes, a_loop_that_sleeps_is_woken_by_another_thread_and_by_nothing_else) {
+  EXPECT_EQ(output_of("notes/threadsafe"),
+            "asked 1, answered 1\n"
+            "asked 2, answered 4\n"
+            "asked 3, answered 9\n"
+            "it slept in between\n"
+            "a task got 7\n");
+}
+
 }  // namespace
 }  // namespace corespun::test
