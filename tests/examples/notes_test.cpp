@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "tests/examples/output.hpp"
 
@@ -209,6 +210,51 @@ TEST(notes, a_loop_that_sleeps_is_woken_by_another_thread_and_by_nothing_else) {
             "asked 3, answered 9\n"
             "it slept in between\n"
             "a task got 7\n");
+}
+
+class upper : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == std::string("uring") && !on_uring()) GTEST_SKIP() << "there may be none";
+  }
+  static std::string option() { return std::string("--") + GetParam(); }
+};
+INSTANTIATE_TEST_SUITE_P(notes, upper, testing::Values("uring", "epoll"),
+                         [](const auto& p) { return std::string(p.param); });
+
+TEST_P(upper, echoes_in_capital_letters_with_the_driver_that_it_is_told) {
+  server run("notes/upper", {option(), "--cores", "2"});
+  EXPECT_NE(run.greeting().find(std::string("(") + GetParam() + ","), std::string::npos)
+      << run.greeting();
+  std::vector<client> clients;
+  for (int i = 0; i < 10; ++i) clients.emplace_back(run.at());
+  for (int round = 0; round < 3; ++round) {
+    for (const client& c : clients) c.say("What is " + c.name() + "?\n");
+    for (const client& c : clients) {
+      const std::string number = c.name().substr(5);
+      EXPECT_EQ(c.line(), "WHAT IS GUEST" + number + "?");
+    }
+  }
+  run.end();
+}
+
+TEST_P(upper, a_client_that_does_not_read_holds_up_nobody_else) {
+  server run("notes/upper", {option(), "--cores", "1"});
+  const client silent(run.at());
+  fill(silent.socket());
+  const client quick(run.at());
+  quick.say("hello\n");
+  EXPECT_EQ(quick.line(), "HELLO");
+  run.end();
+}
+
+TEST_P(upper, what_was_sent_before_the_end_comes_back) {
+  server run("notes/upper", {option()});
+  const client c(run.at());
+  c.say("the end");
+  sys(::shutdown(c.socket().get(), SHUT_WR), "shutdown");
+  EXPECT_EQ(read_to_end(c.socket()), "THE END");
+  run.end();
 }
 
 }  // namespace
