@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -255,6 +256,28 @@ TEST_P(upper, what_was_sent_before_the_end_comes_back) {
   sys(::shutdown(c.socket().get(), SHUT_WR), "shutdown");
   EXPECT_EQ(read_to_end(c.socket()), "THE END");
   run.end();
+}
+
+TEST(notes, a_crawler_finds_all_pages_and_keeps_to_its_limits) {
+  const std::string text = output_of("notes/crawler");
+  const std::size_t limits = text.find("at most at once: ");
+  EXPECT_EQ(text.substr(0, limits),
+            "72 pages on 3 hosts, 21 asked for again\n"
+            "http://host0/24: 503\n"
+            "http://host0/missing: 404\n"
+            "http://host1/24: 503\n"
+            "http://host1/missing: 404\n"
+            "http://host2/24: 503\n"
+            "http://host2/missing: 404\n");
+  ASSERT_NE(limits, text.npos);
+  int at_once = 0;
+  int of_one_host = 0;
+  EXPECT_EQ(std::sscanf(text.c_str() + limits, "at most at once: %d, of one host: %d\n", &at_once,
+                        &of_one_host),
+            2);
+  EXPECT_GE(at_once, 1);
+  EXPECT_LE(at_once, 8);
+  EXPECT_LE(of_one_host, 3);
 }
 
 }  // namespace
