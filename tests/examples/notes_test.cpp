@@ -280,5 +280,14 @@ TEST(notes, a_crawler_finds_all_pages_and_keeps_to_its_limits) {
   EXPECT_LE(of_one_host, 3);
 }
 
+TEST(notes, files_go_both_ways_at_the_same_time_and_go_on_where_they_broke_off) {
+  EXPECT_EQ(output_of("notes/transfers"),
+            "download song: 25% 50% 75% 100%, checksums agree\n"
+            "download film: 25% 50% broken off, 75% 100%, checksums agree\n"
+            "download book: 25% 50% 75% 100%, checksums agree\n"
+            "upload letter: 25% 50% 75% 100%, checksums agree\n"
+            "upload picture: 25% 50% broken off, 75% 100%, checksums agree\n");
+}
+
 }  // namespace
 }  // namespace corespun::test
