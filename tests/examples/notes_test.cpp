@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <string>
+#include <vector>
 
 #include "tests/examples/output.hpp"
 
@@ -170,6 +172,121 @@ TEST(notes, a_toy_system_runs_programs_that_wait_for_each_other_and_for_sockets)
             "killed: 0 1 1 1\n"
             "others ran meanwhile\n"
             "all programs have ended\n");
+}
+
+TEST(notes, who_sleeps_goes_on_in_the_order_of_time_and_who_yields_by_turns) {
+  EXPECT_EQ(output_of("notes/sleepers"),
+            "sleeps 0.1 s\n"
+            "sleeps 0 s\n"
+            "slept 0 s\n"
+            "slept 0.1 s\n"
+            "sleeps 1\n"
+            "yields 1\n"
+            "sleeps 2\n"
+            "yields 2\n"
+            "sleeps 3\n"
+            "yields 3\n");
+}
+
+TEST(notes, an_event_loop_has_calls_futures_tasks_and_limits) {
+  EXPECT_EQ(output_of("notes/event_loop"),
+            "nothing runs yet\n"
+            "at once\n"
+            "at once, after that: cancelled\n"
+            "after 10 ms\n"
+            "at its time\n"
+            "too late to cancel\n"
+            "first: 42\n"
+            "second: no answer\n"
+            "squares: 9 and 16\n"
+            "under a limit: timed out\n"
+            "under a limit: 36\n"
+            "submitted before: 4\n");
+}
+
+TEST(notes, a_loop_that_sleeps_is_woken_by_another_thread_and_by_nothing_else) {
+  EXPECT_EQ(output_of("notes/threadsafe"),
+            "asked 1, answered 1\n"
+            "asked 2, answered 4\n"
+            "asked 3, answered 9\n"
+            "it slept in between\n"
+            "a task got 7\n");
+}
+
+class upper : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == std::string("uring") && !on_uring()) GTEST_SKIP() << "there may be none";
+  }
+  static std::string option() { return std::string("--") + GetParam(); }
+};
+INSTANTIATE_TEST_SUITE_P(notes, upper, testing::Values("uring", "epoll"),
+                         [](const auto& p) { return std::string(p.param); });
+
+TEST_P(upper, echoes_in_capital_letters_with_the_driver_that_it_is_told) {
+  server run("notes/upper", {option(), "--cores", "2"});
+  EXPECT_NE(run.greeting().find(std::string("(") + GetParam() + ","), std::string::npos)
+      << run.greeting();
+  std::vector<client> clients;
+  for (int i = 0; i < 10; ++i) clients.emplace_back(run.at());
+  for (int round = 0; round < 3; ++round) {
+    for (const client& c : clients) c.say("What is " + c.name() + "?\n");
+    for (const client& c : clients) {
+      const std::string number = c.name().substr(5);
+      EXPECT_EQ(c.line(), "WHAT IS GUEST" + number + "?");
+    }
+  }
+  run.end();
+}
+
+TEST_P(upper, a_client_that_does_not_read_holds_up_nobody_else) {
+  server run("notes/upper", {option(), "--cores", "1"});
+  const client silent(run.at());
+  fill(silent.socket());
+  const client quick(run.at());
+  quick.say("hello\n");
+  EXPECT_EQ(quick.line(), "HELLO");
+  run.end();
+}
+
+TEST_P(upper, what_was_sent_before_the_end_comes_back) {
+  server run("notes/upper", {option()});
+  const client c(run.at());
+  c.say("the end");
+  sys(::shutdown(c.socket().get(), SHUT_WR), "shutdown");
+  EXPECT_EQ(read_to_end(c.socket()), "THE END");
+  run.end();
+}
+
+TEST(notes, a_crawler_finds_all_pages_and_keeps_to_its_limits) {
+  const std::string text = output_of("notes/crawler");
+  const std::size_t limits = text.find("at most at once: ");
+  EXPECT_EQ(text.substr(0, limits),
+            "72 pages on 3 hosts, 21 asked for again\n"
+            "http://host0/24: 503\n"
+            "http://host0/missing: 404\n"
+            "http://host1/24: 503\n"
+            "http://host1/missing: 404\n"
+            "http://host2/24: 503\n"
+            "http://host2/missing: 404\n");
+  ASSERT_NE(limits, text.npos);
+  int at_once = 0;
+  int of_one_host = 0;
+  EXPECT_EQ(std::sscanf(text.c_str() + limits, "at most at once: %d, of one host: %d\n", &at_once,
+                        &of_one_host),
+            2);
+  EXPECT_GE(at_once, 1);
+  EXPECT_LE(at_once, 8);
+  EXPECT_LE(of_one_host, 3);
+}
+
+TEST(notes, files_go_both_ways_at_the_same_time_and_go_on_where_they_broke_off) {
+  EXPECT_EQ(output_of("notes/transfers"),
+            "download song: 25% 50% 75% 100%, checksums agree\n"
+            "download film: 25% 50% broken off, 75% 100%, checksums agree\n"
+            "download book: 25% 50% 75% 100%, checksums agree\n"
+            "upload letter: 25% 50% 75% 100%, checksums agree\n"
+            "upload picture: 25% 50% broken off, 75% 100%, checksums agree\n");
 }
 
 }  // namespace
