@@ -289,5 +289,11 @@ TEST(notes, files_go_both_ways_at_the_same_time_and_go_on_where_they_broke_off) 
             "upload picture: 25% 50% broken off, 75% 100%, checksums agree\n");
 }
 
+TEST(notes, players_move_between_rooms_of_all_cores_and_none_is_lost) {
+  EXPECT_EQ(output_of("notes/game", {"1000"}),
+            "1000 players made 4000 visits and heard 12000 ticks\n"
+            "0 are left; no room was overfull\n");
+}
+
 }  // namespace
 }  // namespace corespun::test
