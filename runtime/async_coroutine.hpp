@@ -58,6 +58,7 @@ struct async_promise : promise_start {
   passed<Yielded> element;
   bool started = false;
   bool running = false;
+  bool has_thrown = false;
   // of the innermost
   passed<or_monostate<In>&&> sent;
   std::exception_ptr thrown_in;
@@ -86,10 +87,9 @@ class [[nodiscard]] async_coroutine {
   class promise_type;
   class asks;
 
-  async_coroutine(async_coroutine&& other) noexcept
-      : frame_(std::exchange(other.frame_, nullptr)) {}
+  async_coroutine(async_coroutine&& other) noexcept : frame_(other.release()) {}
   async_coroutine& operator=(async_coroutine&& other) noexcept {
-    async_coroutine old(std::exchange(frame_, std::exchange(other.frame_, nullptr)));
+    async_coroutine old(std::exchange(frame_, other.release()));
     return *this;
   }
   ~async_coroutine() {
@@ -113,19 +113,17 @@ class [[nodiscard]] async_coroutine {
   {
     detail::must_not_run(is_running(), "send()");
     if (!is_closed() && !frame_.promise().started) detail::has_not_started();
-    return asks(*this, std::forward<input>(value));
+    return asks(*this, nullptr, std::forward<input>(value));
   }
 
   /// co_await c.throw_in(error): the co_yield where it stands throws. One that has not started ends,
   /// and this call throws.
   asks throw_in(std::exception_ptr error) {
     detail::must_not_run(is_running(), "throw_in()");
-    if (state() != coroutine_state::suspended) {
-      end();
-      std::rethrow_exception(std::move(error));
-    }
-    frame_.promise().innermost.promise().thrown_in = std::move(error);
-    return asks(*this);
+    if (!error) throw std::logic_error("throw_in() of no exception");
+    if (state() == coroutine_state::created) end();
+    if (is_closed()) std::rethrow_exception(std::move(error));
+    return asks(*this, std::move(error));
   }
   template <typename E>
     requires(!std::is_same_v<E, std::exception_ptr>)
@@ -147,7 +145,7 @@ class [[nodiscard]] async_coroutine {
 
   /// What it has returned.
   [[nodiscard]] decltype(auto) result() {
-    if (!frame_ || !frame_.done() || has_thrown_) detail::has_no_result();
+    if (!frame_ || !frame_.done() || frame_.promise().has_thrown) detail::has_no_result();
     return std::coroutine_handle<promise_type>::from_address(frame_.address()).promise().get();
   }
 
@@ -163,34 +161,55 @@ class [[nodiscard]] async_coroutine {
   [[nodiscard]] bool is_running() const noexcept { return frame_ && frame_.promise().running; }
   [[nodiscard]] bool is_closed() const noexcept { return !frame_ || frame_.done(); }
 
+  [[nodiscard]] handle release() noexcept {
+    if (is_running())
+      detail::caller_bug("a coroutine is moved while a task waits for it",
+                         "let the step end first; keep it where nothing moves it");
+    return std::exchange(frame_, nullptr);
+  }
+
   void end() noexcept {
     if (!frame_) return;
-    handle at = std::exchange(frame_.promise().innermost, frame_);
-    while (at != frame_) {
+    const handle outermost = frame_;
+    outermost.promise().running = true;  // to what it holds
+    handle at = outermost.promise().innermost;
+    while (at != outermost) {
       detail::task_await& by = *at.promise().awaited_by;
       by.child = nullptr;
       at.destroy();
       at = handle::from_address(by.parent.address());
     }
-    std::exchange(frame_, nullptr).destroy();
+    outermost.destroy();
+    frame_ = nullptr;
   }
 
   handle frame_;
-  bool has_thrown_ = false;
 };
 
 /// A step, to be awaited at once.
 template <typename Out, typename In, typename Ret>
 class [[nodiscard]] async_coroutine<Out, In, Ret>::asks : private detail::task_await {
  public:
-  explicit asks(async_coroutine& of) noexcept : of_(of) {}
-  asks(async_coroutine& of, input&& value) : of_(of), value_(std::forward<input>(value)) {}
-  asks(asks&& not_awaited) noexcept : of_(not_awaited.of_), value_(std::move(not_awaited.value_)) {}
+  explicit asks(async_coroutine& of, std::exception_ptr error = nullptr) noexcept
+      : of_(of), error_(std::move(error)) {}
+  asks(async_coroutine& of, std::nullptr_t, input&& value)
+      : of_(of), value_(std::forward<input>(value)) {}
+  asks(asks&& not_awaited) noexcept
+      : of_(not_awaited.of_),
+        error_(std::move(not_awaited.error_)),
+        value_(std::move(not_awaited.value_)) {}
   ~asks() {
     if (parent && !child) of_.frame_ = nullptr;  // stopped: its frames are gone
   }
 
-  [[nodiscard]] bool await_ready() const noexcept { return of_.is_closed(); }
+  /// Much may have happened since the step was made.
+  [[nodiscard]] bool await_ready() const {
+    detail::must_not_run(of_.is_running(), "a step");
+    if (of_.is_closed()) return true;
+    if (!std::is_void_v<In> && !value_ && !error_ && of_.frame_.promise().started)
+      detail::waits_for_a_value();
+    return false;
+  }
   template <typename Promise>
   [[nodiscard]] std::coroutine_handle<> await_suspend(
       std::coroutine_handle<Promise> self) noexcept {
@@ -204,6 +223,7 @@ class [[nodiscard]] async_coroutine<Out, In, Ret>::asks : private detail::task_a
     p.started = p.running = true;
     p.owner = goes_on.owner = self.promise().owner;
     if (value_) goes_on.sent.set(std::forward<input>(*value_));
+    goes_on.thrown_in = std::move(error_);
     return p.innermost;
   }
   step await_resume() {
@@ -211,7 +231,7 @@ class [[nodiscard]] async_coroutine<Out, In, Ret>::asks : private detail::task_a
     promise& p = of_.frame_.promise();
     p.running = false;
     if (p.error) {
-      of_.has_thrown_ = true;
+      p.has_thrown = true;
       std::rethrow_exception(std::exchange(p.error, nullptr));
     }
     if constexpr (std::is_void_v<Out>) {
@@ -223,6 +243,7 @@ class [[nodiscard]] async_coroutine<Out, In, Ret>::asks : private detail::task_a
 
  private:
   async_coroutine& of_;
+  std::exception_ptr error_;
   std::optional<input> value_;
 };
 
@@ -256,8 +277,7 @@ class async_coroutine<Out, In, Ret>::promise_type
   }
 };
 
-/// co_await delegate(inner()), in an async_coroutine of the same Out and In; the inner one must not
-/// have started.
+/// co_await delegate(inner()), in an async_coroutine of the same Out and In.
 template <typename Out, typename In, typename Ret>
 class [[nodiscard]] delegate<async_coroutine<Out, In, Ret>> {
   using inner_type = async_coroutine<Out, In, Ret>;
@@ -275,8 +295,10 @@ class [[nodiscard]] delegate<async_coroutine<Out, In, Ret>> {
     }
 
     [[nodiscard]] bool await_ready() const {
-      detail::can_delegate_to(bool(child), child && inner().running, child && inner().started);
-      return false;
+      detail::can_delegate_to(bool(child), child && inner().running,
+                              child && !std::is_void_v<In> && inner().started && !child.done());
+      if (inner().has_thrown) detail::has_no_result();
+      return child.done();
     }
     template <typename Promise>
     [[nodiscard]] std::coroutine_handle<> await_suspend(
@@ -284,17 +306,15 @@ class [[nodiscard]] delegate<async_coroutine<Out, In, Ret>> {
       static_assert(std::is_base_of_v<promise, Promise>,
                     "delegate() in an async_coroutine of the same Out and In");
       parent = self;
-      promise& p = inner();
-      p.awaited_by = this;
-      p.owner = self.promise().owner;
-      p.outermost = self.promise().outermost;
-      p.outermost->innermost = p.innermost;
-      return child;
+      promise& goes_on = inner().innermost.promise();
+      inner().awaited_by = this;
+      goes_on.owner = self.promise().owner;
+      goes_on.outermost = self.promise().outermost;
+      goes_on.outermost->innermost = inner().innermost;
+      return inner().innermost;
     }
     Ret await_resume() {
-      promise& around = promise::handle::from_address(parent.address()).promise();
-      around.outermost->innermost = promise::handle::from_promise(around);
-      around.owner = inner().owner;  // who asks may have changed
+      if (parent) goes_on_around();
       if (inner().error) std::rethrow_exception(std::move(inner().error));
       return std::coroutine_handle<typename inner_type::promise_type>::from_address(child.address())
           .promise()
@@ -302,6 +322,13 @@ class [[nodiscard]] delegate<async_coroutine<Out, In, Ret>> {
     }
 
    private:
+    /// It takes over what the inner one has learned: who asks, and the outermost.
+    void goes_on_around() noexcept {
+      promise& around = promise::handle::from_address(parent.address()).promise();
+      around.owner = inner().owner;
+      around.outermost = inner().outermost;
+      around.outermost->innermost = promise::handle::from_promise(around);
+    }
     [[nodiscard]] promise& inner() const noexcept {
       return promise::handle::from_address(child.address()).promise();
     }
@@ -325,6 +352,8 @@ task<> for_each(async_generator<T> all, Fn fn) {
       auto work = std::invoke(fn, static_cast<element>(*e));
       co_await std::move(work);
     } else {
+      static_assert(std::is_void_v<std::invoke_result_t<Fn&, element>>,
+                    "for_each: fn returns a task or nothing");
       std::invoke(fn, static_cast<element>(*e));
     }
   }

@@ -148,6 +148,17 @@ struct asker {
   P* runs;
 };
 
+class stays_asked {
+ public:
+  explicit stays_asked(bool& asked) noexcept : asked_(asked) { asked_ = true; }
+  stays_asked(const stays_asked&) = delete;
+  stays_asked& operator=(const stays_asked&) = delete;
+  ~stays_asked() { asked_ = false; }
+
+ private:
+  bool& asked_;
+};
+
 /// Of the coroutines that take and give the same, and so can be inside of each other.
 template <typename Yielded, typename In>
 struct coroutine_promise {
@@ -162,6 +173,7 @@ struct coroutine_promise {
   coroutine_state state = coroutine_state::created;
   bool has_thrown = false;
   bool closing = false;  ///< of the outermost
+  bool asked = false;    ///< who asked it still waits, though it may have transferred
 
   /// Which has yielded, or will go on, when the outermost is asked.
   [[nodiscard]] coroutine_promise& innermost() noexcept { return inner ? inner.promise() : *this; }
@@ -237,7 +249,7 @@ class [[nodiscard]] coroutine {
     return *this;
   }
   ~coroutine() {
-    if (state() == coroutine_state::running)
+    if (is_asked())
       detail::caller_bug("a coroutine is destroyed by what it runs itself",
                          "return from it, and destroy it where it is asked");
     end();
@@ -262,6 +274,7 @@ class [[nodiscard]] coroutine {
 
   /// The co_yield where it stands throws. One that has not started ends, and this throws.
   step throw_in(std::exception_ptr error) {
+    if (!error) throw std::logic_error("throw_in() of no exception");
     if (state() == coroutine_state::created) close();
     if (!stands("throw_in()")) std::rethrow_exception(std::move(error));
     frame_.promise().innermost().thrown_in = std::move(error);
@@ -275,7 +288,7 @@ class [[nodiscard]] coroutine {
 
   /// Ends it where it stands. A second time: nothing.
   void close() {
-    detail::must_not_run(state() == coroutine_state::running, "close()");
+    detail::must_not_run(is_asked(), "close()");
     if (state() != coroutine_state::closed) end();
   }
 
@@ -296,9 +309,15 @@ class [[nodiscard]] coroutine {
   using handle = typename promise::handle;
   explicit coroutine(handle frame) noexcept : frame_(frame) {}
 
+  /// It runs, or another one to which it has transferred.
+  [[nodiscard]] bool is_asked() const noexcept {
+    return frame_ &&
+           (frame_.promise().state == coroutine_state::running || frame_.promise().asked);
+  }
   /// Suspended, not ended; all else is an error.
   [[nodiscard]] bool stands(const char* what) const {
     const coroutine_state now = state();
+    if (std::is_void_v<Out> && std::is_void_v<In>) detail::must_not_run(is_asked(), what);
     if (now == coroutine_state::suspended) [[likely]]
       return true;
     detail::must_not_run(now == coroutine_state::running, what);
@@ -315,6 +334,7 @@ class [[nodiscard]] coroutine {
     promise& p = frame.promise();
     p.state = coroutine_state::running;
     if constexpr (std::is_void_v<Out> && std::is_void_v<In>) {
+      const detail::stays_asked stays(p.asked);
       detail::asker<promise> me{&p};
       p.asked_by = &me;
       detail::go_on(frame);
@@ -392,12 +412,14 @@ class coroutine<Out, In, Ret>::promise_type
       detail::can_delegate_to(
           bool(inner), inner && inner.promise().state == coroutine_state::running,
           !std::is_void_v<In> && inner && inner.promise().state == coroutine_state::suspended);
+      if (inner.promise().has_thrown) detail::has_no_result();
       return inner.done();
     }
     template <typename Promise>
     void await_suspend(std::coroutine_handle<Promise> self) noexcept {
       if (outer_.within != nullptr) outer_.state = coroutine_state::suspended;
-      this->inner().promise().state = coroutine_state::running;
+      base& p = this->inner().promise();
+      p.state = p.inner ? coroutine_state::suspended : coroutine_state::running;
       detail::inside<base>::await_suspend(self);
     }
     R await_resume() {

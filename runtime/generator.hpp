@@ -11,7 +11,7 @@
 //   generator<int>                  elements are int&&, to be moved from
 //   generator<const std::string&>   elements are const std::string&: nothing is copied
 //   generator<Ref, Value>           for ranges whose reference is a proxy
-//   generator<Ref, Value, Alloc>    frames from Alloc; given as f(std::allocator_arg, alloc, …), or
+//   generator<Ref, Value, Alloc>    its frame from Alloc; given as f(std::allocator_arg, alloc, …), or
 //                                   made by its default constructor
 //
 // Invariants
@@ -168,9 +168,10 @@ class [[nodiscard]] generator : public std::ranges::view_interface<generator<Ref
 
   /// The next element, or nullptr at the end. It lives until the next one is asked for.
   [[nodiscard]] std::add_pointer_t<yielded> next() {
-    if (!frame_ || frame_.done()) return nullptr;
-    detail::go_on(frame_);
-    return frame_.done() ? nullptr : frame_.promise().last();
+    const handle frame = frame_;  // the body may move this object
+    if (!frame || frame.done()) return nullptr;
+    detail::go_on(frame);
+    return frame.done() ? nullptr : frame.promise().last();
   }
 
   [[nodiscard]] iterator begin() {

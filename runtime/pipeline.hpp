@@ -14,12 +14,13 @@
 //
 // Invariants
 //   - One item at a time: nobody reads ahead of who takes, but for buffer() and merge(), which run
-//     their sources as tasks of a scope, at most so many items ahead.
+//     their sources as tasks of a scope, so many items ahead, and one in the hand of each source.
 //   - Downwards: an exception of the source or of a stage reaches the sink at its co_yield; what that
 //     throws, or lets through, source | sink throws. The end is told the same way, by end_of_input,
 //     so that stages can send what they hold; a sink need not catch it.
 //   - Upwards: what a sink throws ends all above it and is thrown by source | sink. A sink that
-//     returns ends the pipeline: sources are destroyed where they stand, tasks of buffer() end.
+//     returns ends the pipeline: sources are destroyed where they stand, those of buffer() and merge()
+//     cancelled. What a source still throws after that is dropped.
 //   - Cancel: as of the task that runs it; a buffer() whose scope was cancelled throws
 //     errc::cancelled to who pulls, lest what is missing be taken for the end.
 // Items are moved along. Threads: one at a time; buffer() and merge() lead from task to task, on
@@ -58,6 +59,10 @@ using sink = coroutine<void, T>;
 struct stage {};
 template <typename S>
 concept is_stage = std::derived_from<S, stage>;
+/// Base of stage | stage.
+struct stages {};
+template <typename S>
+concept are_stages = is_stage<S> || std::derived_from<S, stages>;
 
 /// fn(item) of each. fn is no template and not overloaded, if it is to stand in a sink.
 template <typename Fn>
@@ -70,6 +75,12 @@ class map : public stage {
   struct argument<R (C::*)(A)> : std::remove_cvref<A> {};
   template <typename R, typename C, typename A>
   struct argument<R (C::*)(A) const> : std::remove_cvref<A> {};
+  template <typename R, typename A>
+  struct argument<R (*)(A) noexcept> : std::remove_cvref<A> {};
+  template <typename R, typename C, typename A>
+  struct argument<R (C::*)(A) noexcept> : std::remove_cvref<A> {};
+  template <typename R, typename C, typename A>
+  struct argument<R (C::*)(A) const noexcept> : std::remove_cvref<A> {};
 
  public:
   explicit map(Fn fn) noexcept : fn_(std::move(fn)) {}
@@ -117,6 +128,7 @@ class batch : public stage {
    public:
     explicit of(const batch& b) noexcept : size_(b.size_) {}
     std::optional<std::vector<T>> operator()(T item) {
+      if (items_.empty()) items_.reserve(size_);
       items_.push_back(std::move(item));
       return items_.size() < size_ ? std::nullopt : end();
     }
@@ -134,11 +146,31 @@ class batch : public stage {
   std::size_t size_;
 };
 
-/// Passes a copy of each item to a sink beside, until that returns.
+/// What all who send to a sink do first: it may have been started. False: it has ended.
+template <typename T>
+[[nodiscard]] bool begin(sink<T>& to) {
+  return to.state() == coroutine_state::created ? to.next()
+                                                : to.state() == coroutine_state::suspended;
+}
+
+/// And last: the error, or the end. False, or the exception: it has ended. An end_of_input that comes
+/// back is none.
+template <typename T>
+bool tell(sink<T>& to, std::exception_ptr what) {
+  if (!what) what = std::make_exception_ptr(end_of_input());
+  try {
+    return to.throw_in(std::move(what));
+  } catch (const end_of_input&) {
+    return false;
+  }
+}
+
+/// Passes a copy of each item to a sink beside, until that returns. It is told the end, too; an error
+/// of the pipeline destroys it where it stands.
 template <typename T>
 class tee : public stage {
  public:
-  explicit tee(sink<T> side) : side_(std::move(side)) { (void)side_.next(); }
+  explicit tee(sink<T> side) : side_(std::move(side)) { (void)begin(side_); }
   template <typename Out>
   using input = Out;
 
@@ -147,26 +179,44 @@ class tee : public stage {
     (void)side_.send(std::as_const(item));
     return std::forward<In>(item);
   }
+  std::optional<T> end() {
+    if (side_.state() == coroutine_state::suspended) (void)tell(side_, nullptr);
+    return {};
+  }
 
  private:
   sink<T> side_;
 };
 
-/// A sink that passes each item to all of these, until all have returned.
+/// A sink that passes each item to all of these, until all have returned. They are told the end, or
+/// the error that ends it, be it one of theirs; that is thrown then.
 template <typename T>
 sink<T> broadcast(std::vector<sink<T>> to) {
-  std::erase_if(to, [](sink<T>& s) { return !s.next(); });
-  while (!to.empty()) {
-    std::exception_ptr error;
-    try {
+  for (sink<T>& s : to) (void)begin(s);
+  const auto some_take = [&] {
+    std::erase_if(to, [](const sink<T>& s) { return s.state() == coroutine_state::closed; });
+    return !to.empty();
+  };
+  std::exception_ptr error;
+  try {
+    while (some_take()) {
       const T item = co_yield {};
-      std::erase_if(to, [&](sink<T>& s) { return !s.send(item); });
-      continue;
-    } catch (...) {
-      error = std::current_exception();
+      for (sink<T>& s : to) (void)s.send(item);
     }
-    std::erase_if(to, [&](sink<T>& s) { return !s.throw_in(error); });
+    co_return;
+  } catch (const end_of_input&) {
+    error = nullptr;
+  } catch (...) {
+    error = std::current_exception();
   }
+  for (sink<T>& s : to) {
+    try {
+      if (s.state() == coroutine_state::suspended) (void)tell(s, error);
+    } catch (...) {
+      if (!error) error = std::current_exception();
+    }
+  }
+  if (error) std::rethrow_exception(std::move(error));
 }
 
 /// The source runs as a task of the scope, at most so many items ahead. Only for an async_generator.
@@ -182,7 +232,7 @@ class buffer {
 namespace detail {
 
 template <typename A, typename B>
-struct two_stages : pipe::stage {
+struct two_stages : pipe::stages {
   A first;
   B second;
   two_stages(A&& a, B&& b) noexcept : first(std::move(a)), second(std::move(b)) {}
@@ -235,41 +285,36 @@ async_generator<stage_output<In, S>> pull(async_generator<In> from, S stage) {
 template <typename In, typename S, typename Out>
 pipe::sink<In> push(S stage, pipe::sink<Out> to) {
   auto made = stage_for<In>(std::move(stage));
-  bool more = to.next();
+  bool more = pipe::begin(to);
   while (more) {
+    bool ends = false;
     std::exception_ptr told;
     try {
       In item = co_yield {};
       auto out = made(std::move(item));
       if (out) more = to.send(std::move(*out));
     } catch (const pipe::end_of_input&) {
-      told = std::current_exception();
-      if constexpr (requires { made.end(); }) {
-        auto rest = made.end();
-        if (rest && !to.send(std::move(*rest))) co_return;
-      }
+      ends = true;
     } catch (...) {
       told = std::current_exception();
     }
-    if (told) more = to.throw_in(std::move(told));
-  }
-}
-
-/// The end of the source, or its error, told to the sink.
-template <typename T>
-void tell(pipe::sink<T>& to, std::exception_ptr what) {
-  if (!what) what = std::make_exception_ptr(pipe::end_of_input());
-  try {
-    (void)to.throw_in(std::move(what));
-  } catch (const pipe::end_of_input&) {
-    return;
+    if constexpr (requires { made.end(); }) {
+      try {
+        auto rest = ends ? made.end() : std::nullopt;
+        if (rest) more = to.send(std::move(*rest));
+      } catch (...) {
+        told = std::current_exception();
+      }
+    }
+    if (ends && !told) told = std::make_exception_ptr(pipe::end_of_input());
+    if (told && more) more = to.throw_in(std::move(told));
   }
 }
 
 template <typename In, typename V, typename A, typename T>
 void run_pipeline(generator<In, V, A> from, pipe::sink<T> to) {
   using yielded = typename generator<In, V, A>::yielded;
-  if (!to.next()) return;
+  if (!pipe::begin(to)) return;
   std::exception_ptr error;
   try {
     while (auto* const item = from.next()) {
@@ -278,12 +323,12 @@ void run_pipeline(generator<In, V, A> from, pipe::sink<T> to) {
   } catch (...) {
     error = std::current_exception();
   }
-  tell(to, std::move(error));
+  (void)pipe::tell(to, std::move(error));
 }
 template <typename In, typename T>
 task<> run_pipeline(async_generator<In> from, pipe::sink<T> to) {
   using yielded = typename async_generator<In>::yielded;
-  if (!to.next()) co_return;
+  if (!pipe::begin(to)) co_return;
   std::exception_ptr error;
   try {
     while (true) {
@@ -294,7 +339,7 @@ task<> run_pipeline(async_generator<In> from, pipe::sink<T> to) {
   } catch (...) {
     error = std::current_exception();
   }
-  tell(to, std::move(error));
+  (void)pipe::tell(to, std::move(error));
 }
 
 /// Where the tasks of buffer() and merge() put their items.
@@ -341,10 +386,15 @@ class takes {
   explicit takes(std::shared_ptr<pool_of_items<T>> from) noexcept : from_(std::move(from)) {}
   takes(takes&&) noexcept = default;
   takes& operator=(takes&&) = delete;
-  ~takes() {
-    if (from_) from_->items.close();
-  }
+  ~takes() { end_sources(); }
+  void add(task_handle<void> source) { sources_.push_back(std::move(source)); }
   [[nodiscard]] channel<T>& items() noexcept { return from_->items; }
+  /// They may wait for something else than room.
+  void end_sources() noexcept {
+    if (!from_) return;
+    from_->items.close();
+    for (task_handle<void>& source : sources_) source.cancel();
+  }
   void rethrow_error() {
     std::unique_lock hold(from_->lock);
     const std::exception_ptr error = from_->error;
@@ -354,6 +404,7 @@ class takes {
 
  private:
   std::shared_ptr<pool_of_items<T>> from_;
+  std::vector<task_handle<void>> sources_;
 };
 
 template <typename In, typename T>
@@ -380,6 +431,7 @@ async_generator<T> drain(takes<T> from) {
     if (!item) break;
     co_yield std::move(*item);
   }
+  from.end_sources();
   from.rethrow_error();
 }
 
@@ -397,48 +449,53 @@ async_generator<std::remove_cvref_t<T>> merge(scope& s, std::size_t items,
   if (sources.empty()) pool->items.close();
   detail::takes<value> taker(pool);
   for (async_generator<T>& from : sources)
-    (void)s.spawn(detail::feed<T, value>, std::move(from), detail::feeds<value>(pool));
+    taker.add(s.spawn(detail::feed<T, value>, std::move(from), detail::feeds<value>(pool)));
   return detail::drain<value>(std::move(taker));
 }
 
 }  // namespace pipe
 
-// --- source | stage, stage | stage, stage | sink, source | sink ---
+// --- source | stage, stage | stage, stage | sink: found by the stage ---
 
-template <pipe::is_stage A, pipe::is_stage B>
+namespace pipe {
+
+template <are_stages A, are_stages B>
 auto operator|(A first, B second) {
-  return detail::two_stages<A, B>(std::move(first), std::move(second));
+  return corespun::detail::two_stages<A, B>(std::move(first), std::move(second));
 }
 
-template <typename In, typename V, typename Al, pipe::is_stage S>
+template <typename In, typename V, typename Al, is_stage S>
 auto operator|(generator<In, V, Al> from, S stage) {
-  return detail::pull(std::move(from), std::move(stage));
+  return corespun::detail::pull(std::move(from), std::move(stage));
 }
-template <typename In, pipe::is_stage S>
+template <typename In, is_stage S>
 auto operator|(async_generator<In> from, S stage) {
-  return detail::pull(std::move(from), std::move(stage));
+  return corespun::detail::pull(std::move(from), std::move(stage));
 }
 template <typename Source, typename A, typename B>
-auto operator|(Source from, detail::two_stages<A, B> stages)
-  requires(!pipe::is_stage<Source>)
-{
+  requires(!are_stages<Source>)
+auto operator|(Source from, corespun::detail::two_stages<A, B> stages) {
   return std::move(from) | std::move(stages.first) | std::move(stages.second);
 }
 template <typename T>
-async_generator<std::remove_cvref_t<T>> operator|(async_generator<T> from, pipe::buffer b) {
+async_generator<std::remove_cvref_t<T>> operator|(async_generator<T> from, buffer b) {
   std::vector<async_generator<T>> one;
   one.push_back(std::move(from));
-  return pipe::merge(b.in, b.items, std::move(one));
+  return merge(b.in, b.items, std::move(one));
 }
 
-template <pipe::is_stage S, typename Out>
-auto operator|(S stage, pipe::sink<Out> to) {
-  return detail::push<typename S::template input<Out>>(std::move(stage), std::move(to));
+template <is_stage S, typename Out>
+auto operator|(S stage, sink<Out> to) {
+  return corespun::detail::push<typename S::template input<Out>>(std::move(stage), std::move(to));
 }
 template <typename A, typename B, typename Out>
-auto operator|(detail::two_stages<A, B> stages, pipe::sink<Out> to) {
+auto operator|(corespun::detail::two_stages<A, B> stages, sink<Out> to) {
   return std::move(stages.first) | (std::move(stages.second) | std::move(to));
 }
+
+}  // namespace pipe
+
+// --- source | sink ---
 
 template <typename In, typename V, typename A, typename T>
 void operator|(generator<In, V, A> from, pipe::sink<T> to) {

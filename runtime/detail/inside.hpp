@@ -16,6 +16,8 @@
 //   inside<P>* within                 nullptr: the outermost
 // and lets exceptions through (unhandled_exception() is throw_on()).
 
+#include <corespun/runtime/detail/fatal.hpp>
+
 #include <coroutine>
 #include <exception>
 #include <memory>
@@ -55,6 +57,8 @@ class inside {
     P& p = inner_.promise();
     p.within = this;
     const handle innermost = std::exchange(p.inner, nullptr);
+    if (inner_ == outer_ || innermost == outer_)
+      caller_bug("a coroutine is put inside of itself", "make another one for what is inside");
     outer_.promise().inner = innermost ? innermost : inner_;
   }
   void await_resume() {
@@ -130,6 +134,7 @@ template <typename P>
 template <typename T>
 concept small_value =
     std::is_trivially_copyable_v<T> && std::is_trivially_default_constructible_v<T> &&
+    std::is_copy_constructible_v<T> && std::is_copy_assignable_v<T> && !std::is_const_v<T> &&
     sizeof(T) <= 2 * sizeof(void*);
 
 /// What goes out of a coroutine, or into it: where it lies, until the other side goes on.

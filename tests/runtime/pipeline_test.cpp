@@ -1,3 +1,4 @@
+#include <corespun/runtime/event.hpp>
 #include <corespun/runtime/pipeline.hpp>
 #include <corespun/runtime/this_core.hpp>
 
@@ -166,6 +167,57 @@ TEST(pipeline, tee_copies_aside_and_broadcast_to_all_that_still_take) {
   EXPECT_EQ(two, "123e");
 }
 
+TEST(pipeline, a_sink_beside_is_told_the_end) {
+  std::string aside;
+  std::string kept;
+  auto side = map(text) | batch(2) | map(joined) | keep(aside);
+  up_to(3) | tee(std::move(side)) | map(text) | keep(kept);
+  EXPECT_EQ(aside, "[12][3]e");
+  EXPECT_EQ(kept, "123e");
+}
+
+sink<std::string> throws_at_the_second() {
+  co_yield {};
+  co_yield {};
+  throw std::runtime_error("sink");
+}
+
+TEST(pipeline, broadcast_tells_all_whatever_one_does) {
+  std::string one;
+  std::string two;
+  std::vector<sink<std::string>> to;
+  to.push_back(keep(one));
+  to.push_back(throws_at_the_second());
+  to.push_back(keep(two));
+  EXPECT_THROW(up_to(3) | map(text) | pipe::broadcast(std::move(to)), std::runtime_error);
+  EXPECT_EQ(one, "12x");
+  EXPECT_EQ(two, "1x");
+}
+
+/// Throws at the end.
+class fails_at_the_end : public stage {
+ public:
+  template <typename Out>
+  using input = Out;
+  std::optional<std::string> operator()(std::string s) { return s; }
+  std::optional<std::string> end() { throw std::runtime_error("end"); }
+};
+
+TEST(pipeline, an_error_at_the_end_reaches_the_sink_pulled_or_pushed) {
+  std::string pulled;
+  EXPECT_THROW(up_to(2) | map(text) | fails_at_the_end() | keep(pulled), std::runtime_error);
+  EXPECT_EQ(pulled, "12x");
+  std::string pushed;
+  EXPECT_THROW(up_to(2) | (map(text) | fails_at_the_end() | keep(pushed)), std::runtime_error);
+  EXPECT_EQ(pushed, "12x");
+}
+
+TEST(pipeline, takes_a_sink_that_was_started) {
+  std::string kept;
+  up_to(3) | map(text) | started(keep(kept));
+  EXPECT_EQ(kept, "123e");
+}
+
 // --- with tasks ---
 
 async_generator<int> awaited_up_to(int last) {
@@ -201,6 +253,25 @@ TEST(pipeline, buffer_reads_ahead_by_so_many_and_ends_when_nobody_asks) {
       co_await test::let_others_run();
       EXPECT_LE(made, 5 + 3 + 1);
       EXPECT_GT(made, 5);
+    }
+    co_await test::let_others_run();
+    EXPECT_EQ(s.alive(), before);
+  });
+}
+
+async_generator<int> waits_after(int items, event& e) {
+  for (int i = 1; i <= items; ++i) co_yield i;
+  co_await e.wait();
+}
+
+TEST(pipeline, a_source_that_waits_ends_when_nobody_asks) {
+  run([](scope& s) -> task<> {
+    event never;
+    const auto before = s.alive();
+    {
+      auto ahead = waits_after(1, never) | buffer(s, 3);
+      (void)co_await ahead.next();
+      co_await test::let_others_run();
     }
     co_await test::let_others_run();
     EXPECT_EQ(s.alive(), before);
@@ -273,6 +344,27 @@ TEST(pipeline, an_error_crosses_a_buffer_after_what_came_before) {
   });
 }
 
+TEST(pipeline, an_error_of_one_source_of_a_merge_ends_the_others) {
+  run([](scope& s) -> task<> {
+    event never;
+    std::vector<async_generator<int>> sources;
+    sources.push_back(waits_after(0, never));
+    sources.push_back(fails_awaited(1));
+    auto all = merge(s, 2, std::move(sources));
+    const auto before = s.alive();
+    bool thrown = false;
+    try {
+      while (co_await all.next() != nullptr) {
+      }
+    } catch (const std::runtime_error&) {
+      thrown = true;
+    }
+    EXPECT_TRUE(thrown);
+    co_await test::let_others_run();
+    EXPECT_EQ(s.alive() + 2, before);
+  });
+}
+
 TEST(pipeline, merge_gives_all_items_of_all_sources) {
   run([](scope& s) -> task<> {
     std::vector<async_generator<int>> sources;
@@ -311,3 +403,18 @@ TEST(pipeline, a_buffer_whose_scope_was_cancelled_does_not_look_like_the_end) {
 
 }  // namespace
 }  // namespace corespun
+
+namespace elsewhere {
+namespace {
+
+int twice(int i) noexcept { return 2 * i; }
+
+TEST(pipeline, is_found_from_other_namespaces) {
+  using namespace corespun::pipe;
+  auto stages = map(twice) | batch(2);
+  auto range = corespun::up_to(3) | std::move(stages);
+  EXPECT_EQ(range.next()->size(), 2u);
+}
+
+}  // namespace
+}  // namespace elsewhere
