@@ -239,6 +239,81 @@ TEST(async_coroutine, asked_while_another_task_waits_for_it_says_so) {
   });
 }
 
+TEST(async_coroutine, two_steps_at_once_are_an_error_of_the_second) {
+  run([](scope& s) -> task<> {
+    event e;
+    std::string log;
+    auto g = waits(e, log);
+    (void)co_await g.next();
+    auto first = g.next();
+    auto second = g.next();
+    auto asks_first = [&]() -> task<> { (void)co_await std::move(first); };
+    auto t = s.spawn(asks_first);
+    co_await test::let_others_run();
+    bool refused = false;
+    try {
+      (void)co_await std::move(second);
+    } catch (const std::logic_error&) {
+      refused = true;
+    }
+    EXPECT_TRUE(refused);
+    e.open();
+    (void)co_await t.join();
+  });
+}
+
+TEST(async_coroutine, what_was_to_be_thrown_in_goes_with_the_step_that_is_dropped) {
+  run([](scope&) -> task<> {
+    auto g = yields_between(2);
+    (void)co_await g.next();
+    {
+      auto dropped = g.throw_in(5);
+    }
+    EXPECT_EQ(*co_await g.next(), 1);
+  });
+}
+
+TEST(async_coroutine, a_thrown_one_has_no_result_wherever_it_is_moved) {
+  run([](scope&) -> task<> {
+    auto g = throws_after(0);
+    bool thrown = false;
+    try {
+      (void)co_await g.next();
+    } catch (const std::runtime_error&) {
+      thrown = true;
+    }
+    EXPECT_TRUE(thrown);
+    auto moved = std::move(g);
+    EXPECT_THROW(moved.result(), std::logic_error);
+  });
+}
+
+TEST(async_coroutine, its_result_stays_when_something_is_thrown_in_late) {
+  run([](scope&) -> task<> {
+    auto c = sums();
+    (void)co_await c.next();
+    (void)co_await c.send(10);
+    EXPECT_THROW((void)c.throw_in(1), int);
+    EXPECT_EQ(c.result(), "10");
+  });
+}
+
+async_coroutine<int> passes_on(async_coroutine<int> to) { co_await delegate(std::move(to)); }
+
+TEST(async_coroutine, delegates_to_one_that_has_begun_and_delegates_itself) {
+  run([](scope&) -> task<> {
+    auto three = yields_between(3);
+    auto inner = passes_on(std::move(three));
+    EXPECT_EQ(*co_await inner.next(), 0);
+    auto outer = passes_on(std::move(inner));
+    EXPECT_EQ(*co_await outer.next(), 1);
+    EXPECT_EQ(*co_await outer.next(), 2);
+    EXPECT_EQ(co_await outer.next(), nullptr);
+    auto ended = passes_on(std::move(outer));
+    EXPECT_EQ(co_await ended.next(), nullptr);
+  });
+}
+
 async_coroutine<int, int, int> sum_of_two(std::string& log) {
   const marks end(log, 'i');
   const int a = co_yield 1;

@@ -482,5 +482,66 @@ TEST(coroutine, one_that_was_transferred_to_may_delegate) {
   EXPECT_EQ(log, "123");
 }
 
+coroutine<> closes_who_came_from(coroutine<>*& other, std::string& error) {
+  error = logic_error_of([&] { other->close(); });
+  error += logic_error_of([&] { (void)other->next(); });
+  co_yield {};
+}
+
+TEST(coroutine, one_that_is_asked_cannot_be_closed_by_whom_it_transferred_to) {
+  std::string error;
+  coroutine<>* to = nullptr;
+  coroutine<>* from = nullptr;
+  auto a = throws_after(to);
+  auto b = closes_who_came_from(from, error);
+  to = &b;
+  from = &a;
+  EXPECT_TRUE(a.next());
+  EXPECT_EQ(error.find("close() of a coroutine that runs"), 0u) << error;
+  EXPECT_NE(error.find("next() of a coroutine that runs"), std::string::npos) << error;
+  a.close();
+}
+
+coroutine<int, void, std::string> throws_a_result() {
+  co_yield 1;
+  throw std::runtime_error("no result");
+}
+
+TEST(coroutine, delegate_to_one_that_has_thrown_is_an_error) {
+  auto inner = throws_a_result();
+  (void)inner.next();
+  EXPECT_THROW((void)inner.next(), std::runtime_error);
+  auto to = [](coroutine<int, void, std::string> c) -> coroutine<int> {
+    const std::string s = co_await delegate(std::move(c));
+    co_yield static_cast<int>(s.size());
+  };
+  auto outer = to(std::move(inner));
+  EXPECT_NE(logic_error_of([&] { (void)outer.next(); }).find("has returned nothing"),
+            std::string::npos);
+}
+
+coroutine<int> says_so_when_closed(std::string& log, char name, int depth) {
+  const auto guard = co_await on_close([&log, name] { log += name; });
+  if (depth > 0) {
+    auto inner = says_so_when_closed(log, static_cast<char>(name + 1), depth - 1);
+    co_await delegate(std::move(inner));
+  }
+  while (true) co_yield depth;
+}
+coroutine<int> delegates_to(std::string& log, coroutine<int> to) {
+  const auto guard = co_await on_close([&log] { log += '0'; });
+  co_await delegate(std::move(to));
+}
+
+TEST(coroutine, on_close_is_called_at_each_depth_also_of_what_had_begun_before) {
+  std::string log;
+  auto begun = says_so_when_closed(log, 'a', 1);
+  (void)begun.next();
+  auto outer = delegates_to(log, std::move(begun));
+  (void)outer.next();
+  outer.close();
+  EXPECT_EQ(log, "ba0");
+}
+
 }  // namespace
 }  // namespace corespun::test

@@ -330,6 +330,40 @@ TEST(generator, destroyed_half_way_ends_from_the_innermost_outwards) {
   EXPECT_EQ(log, "");
 }
 
+generator<const int> constants() {
+  co_yield 1;
+  co_yield 2;
+}
+
+TEST(generator, elements_may_be_constant) {
+  auto g = constants();
+  EXPECT_EQ(*g.next() + *g.next(), 3);
+}
+
+generator<int> moves_itself(generator<int>*& self, generator<int>& there) {
+  there = std::move(*self);
+  co_yield 1;
+}
+generator<int> nothing() { co_return; }
+
+TEST(generator, its_body_may_move_it) {
+  generator<int>* self = nullptr;
+  auto there = nothing();
+  auto g = moves_itself(self, there);
+  self = &g;
+  EXPECT_EQ(*g.next(), 1);
+  EXPECT_EQ(there.next(), nullptr);
+}
+
+generator<int> yields_itself(generator<int>*& self) { co_yield elements_of(*self); }
+
+TEST(generator_death, put_inside_of_itself_says_so) {
+  generator<int>* self = nullptr;
+  auto g = yields_itself(self);
+  self = &g;
+  EXPECT_DEATH((void)g.next(), "inside of itself");
+}
+
 // --- allocators ---
 
 struct counting : std::pmr::memory_resource {
