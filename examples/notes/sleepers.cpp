@@ -1,6 +1,6 @@
-// sleepers: two tasks on one event loop, of which one sleeps 0.1 s and the other one 0 s. Their lines
-// come in the order of what they wait for. To sleep 0 s is yield(): it goes to the back of the queue,
-// so that two tasks which do it run by turns.
+// sleepers: two tasks on one event loop, of which one sleeps 0.1 s and the other one 0 s. Their
+// lines come in the order of what they wait for. To sleep 0 s is yield(): it goes to the back of
+// the queue, so that two tasks which do it run by turns.
 
 #include <corespun/runtime/loop.hpp>
 #include <corespun/runtime/sleep.hpp>

@@ -375,15 +375,12 @@ std::vector<transfer> prepared(const std::string& here, const std::string& there
   return all;
 }
 
-task<> start() {
-  const temporary_folder here;
-  const temporary_folder there;
-  std::vector<transfer> transfers = prepared(here.path(), there.path());
+task<> start(const std::string& served, std::vector<transfer>& transfers) {
   auto body = [&](scope& s) -> task<> {
     result<tcp_listener> bound = tcp_listener::bind(address::loopback(0));
     tcp_listener listener = need(std::move(bound), "bind");
     const address at = listener.local_address();
-    (void)s.spawn(serve_folder, std::move(listener), std::cref(there.path()));
+    (void)s.spawn(serve_folder, std::move(listener), std::cref(served));
     co_await carry_out_all(at, transfers);
     s.cancel();
   };
@@ -394,4 +391,9 @@ task<> start() {
   }
 }
 
-int main() { return run(start); }
+int main() {
+  const temporary_folder here;
+  const temporary_folder there;
+  std::vector<transfer> transfers = prepared(here.path(), there.path());
+  return run([&] { return start(there.path(), transfers); });
+}

@@ -2,8 +2,8 @@
 // or --epoll, where a server on select, poll or epoll is written for the one.
 //
 // Each client has a queue of its own: one task receives and fills it, another one empties it and
-// sends. Who does not read what was sent to him holds up nobody but himself: when his queue is full,
-// nothing more is received from him.
+// sends. Who does not read what was sent to him holds up nobody but himself: when his queue is
+// full, nothing more is received from him.
 
 #include "../server.hpp"
 
