@@ -173,7 +173,7 @@ struct coroutine_promise {
   coroutine_state state = coroutine_state::created;
   bool has_thrown = false;
   bool closing = false;  ///< of the outermost
-  bool asked = false;    ///< who asked it still waits, though it may have transferred
+  bool asked = false;  ///< who asked it still waits, though it may have transferred
 
   /// Which has yielded, or will go on, when the outermost is asked.
   [[nodiscard]] coroutine_promise& innermost() noexcept { return inner ? inner.promise() : *this; }
@@ -311,8 +311,7 @@ class [[nodiscard]] coroutine {
 
   /// It runs, or another one to which it has transferred.
   [[nodiscard]] bool is_asked() const noexcept {
-    return frame_ &&
-           (frame_.promise().state == coroutine_state::running || frame_.promise().asked);
+    return frame_ && (frame_.promise().state == coroutine_state::running || frame_.promise().asked);
   }
   /// Suspended, not ended; all else is an error.
   [[nodiscard]] bool stands(const char* what) const {

@@ -49,7 +49,7 @@ void run(sink target, message_queue& from, std::exception_ptr& failed) {
     while (true) {
       message m = from.take();
       if (auto* text = std::get_if<std::string>(&m)) target.send(std::move(*text));
-      if (auto* error = std::get_if<std::exception_ptr>(&m)) target.throw_in(*error);
+      if (auto* error = std::get_if<std::exception_ptr>(&m)) target.throw_in(std::move(*error));
       if (std::holds_alternative<end>(m)) return target.close();
     }
   } catch (...) {
@@ -64,12 +64,15 @@ sink in_a_thread(sink target, std::exception_ptr& failed) {
   const auto put_end = [&] { messages.put(end()); };
   const auto guard = co_await on_close(put_end);
   while (true) {
+    std::exception_ptr error;
     try {
       std::string text = co_yield {};
       messages.put(std::move(text));
+      continue;
     } catch (...) {
-      messages.put(std::current_exception());
+      error = std::current_exception();
     }
+    messages.put(std::move(error));  // here nobody holds it any more
   }
 }
 
