@@ -526,7 +526,8 @@ coroutine<int> says_so_when_closed(std::string& log, char name, int depth) {
     auto inner = says_so_when_closed(log, static_cast<char>(name + 1), depth - 1);
     co_await delegate(std::move(inner));
   }
-  while (true) co_yield depth;
+  co_yield depth;
+  co_yield depth;
 }
 coroutine<int> delegates_to(std::string& log, coroutine<int> to) {
   const auto guard = co_await on_close([&log] { log += '0'; });
