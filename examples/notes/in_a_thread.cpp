@@ -104,7 +104,8 @@ int main() {
   std::exception_ptr failed;
   auto first = started(in_a_thread(print(std::this_thread::get_id()), failed));
   first.send("one");
-  first.throw_in(std::invalid_argument("thrown in"));
+  auto error = std::make_exception_ptr(std::invalid_argument("thrown in"));
+  first.throw_in(std::move(error));  // it goes to the other thread, all of it
   first.send("two");
   first.close();
   show(failed);

@@ -33,6 +33,7 @@ constexpr entry all[] = {
     {"mutex", mutex},
     {"timer", timer},
     {"sleep_cancel", sleep_cancel},
+    {"offload", offload},
 };
 
 void run(benchmark::State& state, body b) {

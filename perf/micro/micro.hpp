@@ -31,6 +31,7 @@ task<> event(benchmark::State& state);
 task<> event_round_trip(benchmark::State& state);
 task<> timer(benchmark::State& state);
 task<> sleep_cancel(benchmark::State& state);
+task<> offload(benchmark::State& state);
 
 // sync.cpp
 task<> mutex(benchmark::State& state);

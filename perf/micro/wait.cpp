@@ -2,6 +2,7 @@
 
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/event.hpp>
+#include <corespun/runtime/offload.hpp>
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/sleep.hpp>
 #include <corespun/runtime/this_core.hpp>
@@ -91,6 +92,20 @@ task<> sleep_cancel(benchmark::State& state) {
   auto all =
       corespun::with_scope([&state](corespun::scope& s) { return cancel_sleepers(s, state); });
   co_await std::move(all);
+}
+
+namespace {
+
+int nothing_to_do() { return 1; }
+
+}  // namespace
+
+/// To a helper thread and back; both sleep until the other one is done.
+task<> offload(benchmark::State& state) {
+  for (auto _ : state) {
+    int one = co_await corespun::offload(nothing_to_do);
+    benchmark::DoNotOptimize(one);
+  }
 }
 
 }  // namespace micro
