@@ -94,6 +94,7 @@ TEST(offload, rethrows_what_the_function_threw) {
 }
 
 TEST(offload, lets_the_core_go_on_while_the_call_blocks) {
+  if (test::on_sim()) GTEST_SKIP() << "there are no helper threads";
   run([](scope& s) -> task<> {
     std::binary_semaphore go{0};
     auto blocked = s.spawn([&]() -> task<> { co_await offload([&] { go.acquire(); }); });
