@@ -35,6 +35,7 @@
 // It cannot co_await tasks: that is refused by the compiler. async_coroutine can.
 // Arguments are those of a coroutine: references must outlive it, and so must a lambda that is one.
 // Threads: one at a time.
+// Long, since it is one class and the three things that its body may co_await.
 
 #include <corespun/runtime/detail/fatal.hpp>
 #include <corespun/runtime/detail/frame.hpp>
@@ -92,8 +93,8 @@ class [[nodiscard]] on_close {
 };
 
 /// co_await transfer_to(other): the other coroutine goes on in place of this one, at the price of a
-/// jump. This one goes on when somebody transfers to it, or asks it. When one of them ends or yields,
-/// who had asked the first one goes on.
+/// jump. This one goes on when somebody transfers to it. When one of them ends or yields, who had asked
+/// the first one goes on, and only then may ask it again, or close it.
 template <typename Ret>
 class [[nodiscard]] transfer_to {
  public:
@@ -409,7 +410,8 @@ class coroutine<Out, In, Ret>::promise_type
     [[nodiscard]] bool await_ready() const {
       const auto inner = this->inner();
       detail::can_delegate_to(
-          bool(inner), inner && inner.promise().state == coroutine_state::running,
+          bool(inner),
+          inner && (inner.promise().state == coroutine_state::running || inner.promise().asked),
           !std::is_void_v<In> && inner && inner.promise().state == coroutine_state::suspended);
       if (inner.promise().has_thrown) detail::has_no_result();
       return inner.done();

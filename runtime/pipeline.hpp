@@ -25,6 +25,7 @@
 //     errc::cancelled to who pulls, lest what is missing be taken for the end.
 // Items are moved along. Threads: one at a time; buffer() and merge() lead from task to task, on
 // whatever cores.
+// Long, since each stage stands beside what runs it: pulled, pushed, and across tasks.
 
 #include <corespun/runtime/async_coroutine.hpp>
 #include <corespun/runtime/channel.hpp>
@@ -51,6 +52,33 @@ struct end_of_input {};
 
 template <typename T>
 using sink = coroutine<void, T>;
+
+}  // namespace pipe
+
+namespace detail {
+
+/// What all who send to a sink do first: it may have been started. False: it has ended.
+template <typename T>
+[[nodiscard]] bool begin_sending(pipe::sink<T>& to) {
+  return to.state() == coroutine_state::created ? to.next()
+                                                : to.state() == coroutine_state::suspended;
+}
+
+/// And last: the error, or the end. False, or the exception: it has ended. An end_of_input that comes
+/// back is none.
+template <typename T>
+bool end_sending(pipe::sink<T>& to, std::exception_ptr what) {
+  if (!what) what = std::make_exception_ptr(pipe::end_of_input());
+  try {
+    return to.throw_in(std::move(what));
+  } catch (const pipe::end_of_input&) {
+    return false;
+  }
+}
+
+}  // namespace detail
+
+namespace pipe {
 
 /// Base of stages. A stage has
 ///   std::optional<Out> operator()(In&&)  what it makes of an item, if anything
@@ -146,31 +174,14 @@ class batch : public stage {
   std::size_t size_;
 };
 
-/// What all who send to a sink do first: it may have been started. False: it has ended.
-template <typename T>
-[[nodiscard]] bool begin(sink<T>& to) {
-  return to.state() == coroutine_state::created ? to.next()
-                                                : to.state() == coroutine_state::suspended;
-}
-
-/// And last: the error, or the end. False, or the exception: it has ended. An end_of_input that comes
-/// back is none.
-template <typename T>
-bool tell(sink<T>& to, std::exception_ptr what) {
-  if (!what) what = std::make_exception_ptr(end_of_input());
-  try {
-    return to.throw_in(std::move(what));
-  } catch (const end_of_input&) {
-    return false;
-  }
-}
-
 /// Passes a copy of each item to a sink beside, until that returns. It is told the end, too; an error
 /// of the pipeline destroys it where it stands.
 template <typename T>
 class tee : public stage {
  public:
-  explicit tee(sink<T> side) : side_(std::move(side)) { (void)begin(side_); }
+  explicit tee(sink<T> side) : side_(std::move(side)) {
+    (void)corespun::detail::begin_sending(side_);
+  }
   template <typename Out>
   using input = Out;
 
@@ -180,7 +191,8 @@ class tee : public stage {
     return std::forward<In>(item);
   }
   std::optional<T> end() {
-    if (side_.state() == coroutine_state::suspended) (void)tell(side_, nullptr);
+    if (side_.state() == coroutine_state::suspended)
+      (void)corespun::detail::end_sending(side_, nullptr);
     return {};
   }
 
@@ -192,7 +204,7 @@ class tee : public stage {
 /// the error that ends it, be it one of theirs; that is thrown then.
 template <typename T>
 sink<T> broadcast(std::vector<sink<T>> to) {
-  for (sink<T>& s : to) (void)begin(s);
+  for (sink<T>& s : to) (void)corespun::detail::begin_sending(s);
   const auto some_take = [&] {
     std::erase_if(to, [](const sink<T>& s) { return s.state() == coroutine_state::closed; });
     return !to.empty();
@@ -211,7 +223,7 @@ sink<T> broadcast(std::vector<sink<T>> to) {
   }
   for (sink<T>& s : to) {
     try {
-      if (s.state() == coroutine_state::suspended) (void)tell(s, error);
+      if (s.state() == coroutine_state::suspended) (void)corespun::detail::end_sending(s, error);
     } catch (...) {
       if (!error) error = std::current_exception();
     }
@@ -219,7 +231,8 @@ sink<T> broadcast(std::vector<sink<T>> to) {
   if (error) std::rethrow_exception(std::move(error));
 }
 
-/// The source runs as a task of the scope, at most so many items ahead. Only for an async_generator.
+/// The source, an async_generator, runs as a task of the scope: so many items ahead, and the one in its
+/// hand.
 class buffer {
  public:
   buffer(scope& s, std::size_t items) noexcept : in(s), items(items) {}
@@ -285,7 +298,7 @@ async_generator<stage_output<In, S>> pull(async_generator<In> from, S stage) {
 template <typename In, typename S, typename Out>
 pipe::sink<In> push(S stage, pipe::sink<Out> to) {
   auto made = stage_for<In>(std::move(stage));
-  bool more = pipe::begin(to);
+  bool more = begin_sending(to);
   while (more) {
     bool ends = false;
     std::exception_ptr told;
@@ -314,7 +327,7 @@ pipe::sink<In> push(S stage, pipe::sink<Out> to) {
 template <typename In, typename V, typename A, typename T>
 void run_pipeline(generator<In, V, A> from, pipe::sink<T> to) {
   using yielded = typename generator<In, V, A>::yielded;
-  if (!pipe::begin(to)) return;
+  if (!begin_sending(to)) return;
   std::exception_ptr error;
   try {
     while (auto* const item = from.next()) {
@@ -323,12 +336,12 @@ void run_pipeline(generator<In, V, A> from, pipe::sink<T> to) {
   } catch (...) {
     error = std::current_exception();
   }
-  (void)pipe::tell(to, std::move(error));
+  (void)end_sending(to, std::move(error));
 }
 template <typename In, typename T>
 task<> run_pipeline(async_generator<In> from, pipe::sink<T> to) {
   using yielded = typename async_generator<In>::yielded;
-  if (!pipe::begin(to)) co_return;
+  if (!begin_sending(to)) co_return;
   std::exception_ptr error;
   try {
     while (true) {
@@ -339,7 +352,7 @@ task<> run_pipeline(async_generator<In> from, pipe::sink<T> to) {
   } catch (...) {
     error = std::current_exception();
   }
-  (void)pipe::tell(to, std::move(error));
+  (void)end_sending(to, std::move(error));
 }
 
 /// Where the tasks of buffer() and merge() put their items.
@@ -439,8 +452,8 @@ async_generator<T> drain(takes<T> from) {
 
 namespace pipe {
 
-/// All items of all sources, as they come. Each source is a task of the scope; together they are at
-/// most so many items ahead.
+/// All items of all sources, as they come. Each source is a task of the scope; together they are so
+/// many items ahead, and each has one in its hand.
 template <typename T>
 async_generator<std::remove_cvref_t<T>> merge(scope& s, std::size_t items,
                                               std::vector<async_generator<T>> sources) {
@@ -453,11 +466,7 @@ async_generator<std::remove_cvref_t<T>> merge(scope& s, std::size_t items,
   return detail::drain<value>(std::move(taker));
 }
 
-}  // namespace pipe
-
 // --- source | stage, stage | stage, stage | sink: found by the stage ---
-
-namespace pipe {
 
 template <are_stages A, are_stages B>
 auto operator|(A first, B second) {

@@ -29,7 +29,7 @@ namespace corespun::detail {
 /// throw; but the optimizer cannot tell that this never returns. If it could, clang would find that the
 /// body of an endless loop never comes to its end, drop the final suspension, and with it the mark
 /// that the coroutine has ended by the exception: its locals would be destroyed a second time with its
-/// frame (llvm-project issue 109542, open; seen with clang 19).
+/// frame (LLVM bug 109542, open; seen with clang 19). docs/compilers.md has it.
 inline void throw_on() {
   bool throws = true;
   asm("" : "+r"(throws));

@@ -502,6 +502,18 @@ TEST(coroutine, one_that_is_asked_cannot_be_closed_by_whom_it_transferred_to) {
   a.close();
 }
 
+coroutine<> takes_over(coroutine<>*& from) { co_await delegate(std::move(*from)); }
+
+TEST(coroutine_death, one_that_is_asked_cannot_be_taken_over_by_whom_it_transferred_to) {
+  coroutine<>* to = nullptr;
+  coroutine<>* from = nullptr;
+  auto a = throws_after(to);
+  auto b = takes_over(from);
+  to = &b;
+  from = &a;
+  EXPECT_DEATH((void)a.next(), "delegate.. to a coroutine that runs");
+}
+
 coroutine<int, void, std::string> throws_a_result() {
   co_yield 1;
   throw std::runtime_error("no result");
