@@ -26,6 +26,7 @@
 #include <corespun/runtime/generator.hpp>
 #include <corespun/runtime/latch.hpp>
 #include <corespun/runtime/loop.hpp>
+#include <corespun/runtime/merge.hpp>
 #include <corespun/runtime/mutex.hpp>
 #include <corespun/runtime/offload.hpp>
 #include <corespun/runtime/on_core.hpp>

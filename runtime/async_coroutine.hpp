@@ -32,7 +32,6 @@
 #include <coroutine>
 #include <exception>
 #include <memory>
-#include <optional>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -55,13 +54,15 @@ struct async_promise : promise_start {
   async_promise* outermost = this;
   // of the outermost
   handle innermost = handle::from_promise(*this);  // goes on when it is asked
-  passed<Yielded> element;
+  passed<Yielded> yielded;
   bool started = false;
   bool running = false;
   bool has_thrown = false;
   // of the innermost
   passed<or_monostate<In>&&> sent;
   std::exception_ptr thrown_in;
+
+  [[nodiscard]] passed<Yielded>& element() noexcept { return outermost->yielded; }
 
   // of a co_yield: who asks goes on
   [[nodiscard]] bool await_ready() const noexcept { return false; }
@@ -85,6 +86,7 @@ class [[nodiscard]] async_coroutine {
   using step = std::conditional_t<std::is_void_v<Out>, bool, std::add_pointer_t<yielded>>;
 
   class promise_type;
+  template <typename Gift>
   class asks;
 
   async_coroutine(async_coroutine&& other) noexcept : frame_(other.release()) {}
@@ -100,34 +102,21 @@ class [[nodiscard]] async_coroutine {
   }
 
   /// co_await c.next(): starts it, or, if In is void, lets it go on.
-  asks next() {
-    detail::must_not_run(is_running(), "next()");
-    if (!std::is_void_v<In> && !is_closed() && frame_.promise().started)
-      detail::waits_for_a_value();
-    return asks(*this);
-  }
+  asks<std::monostate> next() { return {*this, {}}; }
 
   /// co_await c.send(value): the value of the co_yield where it stands.
-  asks send(input value)
+  auto send(input value)
     requires(!std::is_void_v<In>)
   {
-    detail::must_not_run(is_running(), "send()");
-    if (!is_closed() && !frame_.promise().started) detail::has_not_started();
-    return asks(*this, nullptr, std::forward<input>(value));
+    return asks<sent_value>(*this, {std::move(value)});
   }
 
   /// co_await c.throw_in(error): the co_yield where it stands throws. One that has not started ends,
-  /// and this call throws.
-  asks throw_in(std::exception_ptr error) {
-    detail::must_not_run(is_running(), "throw_in()");
-    if (!error) throw std::logic_error("throw_in() of no exception");
-    if (state() == coroutine_state::created) end();
-    if (is_closed()) std::rethrow_exception(std::move(error));
-    return asks(*this, std::move(error));
-  }
+  /// and this throws.
+  asks<std::exception_ptr> throw_in(std::exception_ptr error) { return {*this, std::move(error)}; }
   template <typename E>
     requires(!std::is_same_v<E, std::exception_ptr>)
-  asks throw_in(E error) {
+  asks<std::exception_ptr> throw_in(E error) {
     return throw_in(std::make_exception_ptr(std::move(error)));
   }
 
@@ -156,6 +145,9 @@ class [[nodiscard]] async_coroutine {
   using handle = typename promise::handle;
   static_assert(!std::is_reference_v<In>,
                 "async_coroutine: send a pointer in place of a reference");
+  struct sent_value {
+    input value;
+  };
   explicit async_coroutine(handle frame) noexcept : frame_(frame) {}
 
   [[nodiscard]] bool is_running() const noexcept { return frame_ && frame_.promise().running; }
@@ -186,28 +178,32 @@ class [[nodiscard]] async_coroutine {
   handle frame_;
 };
 
-/// A step, to be awaited at once.
+/// A step, to be awaited at once. Gift: what goes in: nothing, a value or an exception.
 template <typename Out, typename In, typename Ret>
+template <typename Gift>
 class [[nodiscard]] async_coroutine<Out, In, Ret>::asks : private detail::task_await {
  public:
-  explicit asks(async_coroutine& of, std::exception_ptr error = nullptr) noexcept
-      : of_(of), error_(std::move(error)) {}
-  asks(async_coroutine& of, std::nullptr_t, input&& value)
-      : of_(of), value_(std::forward<input>(value)) {}
-  asks(asks&& not_awaited) noexcept
-      : of_(not_awaited.of_),
-        error_(std::move(not_awaited.error_)),
-        value_(std::move(not_awaited.value_)) {}
+  asks(async_coroutine& of, Gift&& gift) : of_(of), gift_(std::move(gift)) {}
+  asks(asks&& not_awaited) : of_(not_awaited.of_), gift_(std::move(not_awaited.gift_)) {}
   ~asks() {
     if (parent && !child) of_.frame_ = nullptr;  // stopped: its frames are gone
   }
 
-  /// Much may have happened since the step was made.
-  [[nodiscard]] bool await_ready() const {
+  /// True: it has ended.
+  [[nodiscard]] bool await_ready() {
     detail::must_not_run(of_.is_running(), "a step");
-    if (of_.is_closed()) return true;
-    if (!std::is_void_v<In> && !value_ && !error_ && of_.frame_.promise().started)
-      detail::waits_for_a_value();
+    if constexpr (std::is_same_v<Gift, std::exception_ptr>) {
+      if (!gift_) throw std::logic_error("throw_in() of no exception");
+      if (of_.state() == coroutine_state::created) of_.end();
+      if (of_.is_closed()) std::rethrow_exception(std::move(gift_));
+    } else {
+      if (of_.is_closed()) return true;
+      if constexpr (std::is_same_v<Gift, sent_value>) {
+        if (!of_.frame_.promise().started) detail::has_not_started();
+      } else if constexpr (!std::is_void_v<In>) {
+        if (of_.frame_.promise().started) detail::waits_for_a_value();
+      }
+    }
     return false;
   }
   template <typename Promise>
@@ -222,8 +218,11 @@ class [[nodiscard]] async_coroutine<Out, In, Ret>::asks : private detail::task_a
     p.awaited_by = this;
     p.started = p.running = true;
     p.owner = goes_on.owner = self.promise().owner;
-    if (value_) goes_on.sent.set(std::forward<input>(*value_));
-    goes_on.thrown_in = std::move(error_);
+    if constexpr (std::is_same_v<Gift, std::exception_ptr>) {
+      goes_on.thrown_in = std::move(gift_);
+    } else if constexpr (std::is_same_v<Gift, sent_value>) {
+      goes_on.sent.set(std::move(gift_.value));
+    }
     return p.innermost;
   }
   step await_resume() {
@@ -237,43 +236,28 @@ class [[nodiscard]] async_coroutine<Out, In, Ret>::asks : private detail::task_a
     if constexpr (std::is_void_v<Out>) {
       return !of_.frame_.done();
     } else {
-      return of_.frame_.done() ? nullptr : p.element.get();
+      return of_.frame_.done() ? nullptr : p.yielded.get();
     }
   }
 
  private:
   async_coroutine& of_;
-  std::exception_ptr error_;
-  std::optional<input> value_;
+  [[no_unique_address]] Gift gift_;
 };
 
 template <typename Out, typename In, typename Ret>
 class async_coroutine<Out, In, Ret>::promise_type
-    : public detail::async_promise<typename async_coroutine<Out, In, Ret>::yielded, In>,
+    : public detail::yields_elements<
+          detail::async_promise<typename async_coroutine<Out, In, Ret>::yielded, In>,
+          typename async_coroutine<Out, In, Ret>::yielded>,
       public detail::returned<Ret> {
   using base = detail::async_promise<yielded, In>;
-  using element_value = std::remove_cvref_t<yielded>;
 
  public:
   async_coroutine get_return_object() noexcept {
     static_assert(alignof(promise_type) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__,
                   "async_coroutine: Ret is over-aligned; return a std::unique_ptr instead");
     return async_coroutine(base::handle::from_promise(*this));
-  }
-
-  detail::yields<base> yield_value(yielded e) noexcept {
-    this->outermost->element.set(static_cast<yielded>(e));
-    return static_cast<detail::yields<base>>(*this);
-  }
-  decltype(auto) yield_value(const element_value& e)
-    requires(std::is_rvalue_reference_v<yielded> && std::is_copy_constructible_v<element_value>)
-  {
-    if constexpr (detail::small_value<element_value>) {
-      this->outermost->element.set(e);
-      return static_cast<detail::yields<base>>(*this);
-    } else {
-      return detail::yields_copy<base, yielded>(*this, this->outermost->element, e);
-    }
   }
 };
 

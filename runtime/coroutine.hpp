@@ -166,18 +166,18 @@ struct coroutine_promise {
   using handle = std::coroutine_handle<coroutine_promise>;
   handle inner{};
   inside<coroutine_promise>* within = nullptr;
-  passed<Yielded> element;
+  passed<Yielded> yielded;
   passed<or_monostate<In>&&> sent;
   std::exception_ptr thrown_in;
   asker<coroutine_promise>* asked_by = nullptr;  ///< of one that runs and may transfer
-  /// Of the outermost, as who holds it sees it; of others, whether they stand themselves.
-  coroutine_state state = coroutine_state::created;
+  coroutine_state state = coroutine_state::created;  ///< of the outermost
   bool has_thrown = false;
-  bool closing = false;  ///< of the outermost
+  bool closing = false;
   bool asked = false;  ///< who asked it still waits, though it may have transferred
 
   /// Which has yielded, or will go on, when the outermost is asked.
   [[nodiscard]] coroutine_promise& innermost() noexcept { return inner ? inner.promise() : *this; }
+  [[nodiscard]] passed<Yielded>& element() noexcept { return yielded; }
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
   std::suspend_always final_suspend() noexcept {
@@ -194,7 +194,6 @@ struct coroutine_promise {
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<>) noexcept { state = coroutine_state::suspended; }
   In await_resume() {
-    state = coroutine_state::running;
     if (thrown_in) [[unlikely]]
       rethrow(thrown_in);
     if constexpr (!std::is_void_v<In>) return static_cast<In&&>(*sent.get());
@@ -213,7 +212,7 @@ class [[nodiscard]] close_guard {
   close_guard(const close_guard&) = delete;
   close_guard& operator=(const close_guard&) = delete;
   ~close_guard() {
-    if (of_.closing || of_.state == coroutine_state::suspended) fn_();
+    if (of_.closing) fn_();
   }
 
  private:
@@ -352,7 +351,7 @@ class [[nodiscard]] coroutine {
     if constexpr (std::is_void_v<Out>) {
       return p.state != coroutine_state::closed;
     } else {
-      return p.state != coroutine_state::closed ? p.innermost().element.get() : nullptr;
+      return p.state != coroutine_state::closed ? p.innermost().yielded.get() : nullptr;
     }
   }
 
@@ -370,10 +369,11 @@ class [[nodiscard]] coroutine {
 
 template <typename Out, typename In, typename Ret>
 class coroutine<Out, In, Ret>::promise_type
-    : public detail::coroutine_promise<typename coroutine<Out, In, Ret>::yielded, In>,
+    : public detail::yields_elements<
+          detail::coroutine_promise<typename coroutine<Out, In, Ret>::yielded, In>,
+          typename coroutine<Out, In, Ret>::yielded>,
       public detail::returned<Ret> {
   using base = detail::coroutine_promise<yielded, In>;
-  using element_value = std::remove_cvref_t<yielded>;
 
  public:
   coroutine get_return_object() noexcept {
@@ -382,31 +382,14 @@ class coroutine<Out, In, Ret>::promise_type
     return coroutine(base::handle::from_promise(*this));
   }
 
-  detail::yields<base> yield_value(yielded e) noexcept {
-    this->element.set(static_cast<yielded>(e));
-    return static_cast<detail::yields<base>>(*this);
-  }
-  decltype(auto) yield_value(const element_value& e)
-    requires(std::is_rvalue_reference_v<yielded> && std::is_copy_constructible_v<element_value>)
-  {
-    if constexpr (detail::small_value<element_value>) {
-      this->element.set(e);
-      return static_cast<detail::yields<base>>(*this);
-    } else {
-      return detail::yields_copy<base, yielded>(*this, this->element, e);
-    }
-  }
-
   /// co_await delegate(inner)
   template <typename R>
   class delegates : public detail::inside<base> {
     using inner_type = coroutine<Out, In, R>;
 
    public:
-    delegates(base& outer, inner_type&& to) noexcept
-        : detail::inside<base>(to.frame_), outer_(outer) {
-      to.frame_ = nullptr;
-    }
+    explicit delegates(inner_type&& to) noexcept
+        : detail::inside<base>(std::exchange(to.frame_, nullptr)) {}
     [[nodiscard]] bool await_ready() const {
       const auto inner = this->inner();
       detail::can_delegate_to(
@@ -416,28 +399,17 @@ class coroutine<Out, In, Ret>::promise_type
       if (inner.promise().has_thrown) detail::has_no_result();
       return inner.done();
     }
-    template <typename Promise>
-    void await_suspend(std::coroutine_handle<Promise> self) noexcept {
-      if (outer_.within != nullptr) outer_.state = coroutine_state::suspended;
-      base& p = this->inner().promise();
-      p.state = p.inner ? coroutine_state::suspended : coroutine_state::running;
-      detail::inside<base>::await_suspend(self);
-    }
     R await_resume() {
-      outer_.state = coroutine_state::running;
       detail::inside<base>::await_resume();
       return std::coroutine_handle<typename inner_type::promise_type>::from_address(
                  this->inner().address())
           .promise()
           .take();
     }
-
-   private:
-    base& outer_;
   };
   template <typename R>
   delegates<R> await_transform(delegate<coroutine<Out, In, R>> d) noexcept {
-    return delegates<R>(*this, std::move(d.to));
+    return delegates<R>(std::move(d.to));
   }
 
   template <typename Fn>
@@ -464,7 +436,6 @@ class coroutine<Out, In, Ret>::promise_type
       return to_;
     }
     void await_resume() {
-      from_.state = coroutine_state::running;
       if (from_.thrown_in) detail::rethrow(from_.thrown_in);
     }
 

@@ -125,15 +125,18 @@ struct generator_promise {
   using handle = std::coroutine_handle<generator_promise>;
   handle inner{};
   inside<generator_promise>* within = nullptr;
-  passed<Yielded> element;
+  passed<Yielded> yielded;
 
   /// The one that was asked is the outermost.
   [[nodiscard]] auto* last() noexcept {
-    return inner ? inner.promise().element.get() : element.get();
+    return inner ? inner.promise().yielded.get() : yielded.get();
   }
+  [[nodiscard]] passed<Yielded>& element() noexcept { return yielded; }
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
   std::suspend_always final_suspend() const noexcept { return {}; }
+  // of a co_yield
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<>) const noexcept {}
   void await_resume() const noexcept {}
   void unhandled_exception() { throw_on(); }
@@ -222,10 +225,10 @@ class generator<Ref, Value, Alloc>::iterator {
 };
 
 template <typename Ref, typename Value, typename Alloc>
-class generator<Ref, Value, Alloc>::promise_type : public detail::generator_promise<yielded>,
-                                                   public detail::frame_from<Alloc> {
+class generator<Ref, Value, Alloc>::promise_type
+    : public detail::yields_elements<detail::generator_promise<yielded>, yielded>,
+      public detail::frame_from<Alloc> {
   using base = detail::generator_promise<yielded>;
-  using element_value = std::remove_cvref_t<yielded>;
   using inside = detail::inside<base>;
 
   /// Any range as a generator.
@@ -237,20 +240,7 @@ class generator<Ref, Value, Alloc>::promise_type : public detail::generator_prom
  public:
   generator get_return_object() noexcept { return generator(base::handle::from_promise(*this)); }
 
-  std::suspend_always yield_value(yielded e) noexcept {
-    this->element.set(static_cast<yielded>(e));
-    return {};
-  }
-  auto yield_value(const element_value& e)
-    requires(std::is_rvalue_reference_v<yielded> && std::is_copy_constructible_v<element_value>)
-  {
-    if constexpr (detail::small_value<element_value>) {
-      this->element.set(e);
-      return std::suspend_always();
-    } else {
-      return detail::yields_copy<base, yielded>(*this, this->element, e);
-    }
-  }
+  using detail::yields_elements<base, yielded>::yield_value;
 
   template <typename R, typename V, typename A>
     requires std::is_same_v<typename generator<R, V, A>::yielded, yielded>
@@ -265,7 +255,8 @@ class generator<Ref, Value, Alloc>::promise_type : public detail::generator_prom
   template <std::ranges::input_range R>
     requires(std::is_convertible_v<std::ranges::range_reference_t<R>, yielded> ||
              (std::is_rvalue_reference_v<yielded> &&
-              std::is_convertible_v<std::ranges::range_reference_t<R>, const element_value&>))
+              std::is_convertible_v<std::ranges::range_reference_t<R>,
+                                    const std::remove_cvref_t<yielded>&>))
   inside yield_value(elements_of<R> all) {
     auto inner = each(std::ranges::begin(all.range), std::ranges::end(all.range));
     return inside(std::exchange(inner.frame_, nullptr));

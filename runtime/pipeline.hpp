@@ -5,41 +5,33 @@
 //   lines(file) | filter(is_error) | map(parse) | batch(100)        a generator: who asks, pulls
 //   lines(file) | filter(is_error) | print()                        runs: elements are pushed
 //   auto errors_only = filter(is_error) | print();                  a sink: who sends, pushes
-//   co_await for_each(requests(stream) | map(parse) | buffer(s, 16), answer);
+//   co_await (lines(stream) | map(parse) | store(database));
 //
-// source: generator<T>, or async_generator<T>, which may wait. sink: coroutine<void, T>. stage: makes
-// at most one item of each that comes (map, filter, batch, tee, or one of your own; see `stage`), the
-// same whether it is pulled through or pushed. source | stage is a source, stage | sink a sink.
-// source | sink runs at once; if the source is async, it is a task to await.
+// source: generator<T>; sink: coroutine<void, T>. async_generator and async_coroutine where they may
+// wait. stage: makes at most one item of each that comes (map, filter, batch, tee, or one of your own;
+// see `stage`), the same whether it is pulled through or pushed. source | stage is a source,
+// stage | sink a sink; stages before an async sink belong to its source. source | sink runs at once;
+// if one of them is async, it is a task to await. merge.hpp runs sources as tasks of their own.
 //
 // Invariants
-//   - One item at a time: nobody reads ahead of who takes, but for buffer() and merge(), which run
-//     their sources as tasks of a scope, so many items ahead, and one in the hand of each source.
+//   - One item at a time: nobody reads ahead of who takes.
 //   - Downwards: an exception of the source or of a stage reaches the sink at its co_yield; what that
 //     throws, or lets through, source | sink throws. The end is told the same way, by end_of_input,
 //     so that stages can send what they hold; a sink need not catch it.
 //   - Upwards: what a sink throws ends all above it and is thrown by source | sink. A sink that
-//     returns ends the pipeline: sources are destroyed where they stand, those of buffer() and merge()
-//     cancelled. What a source still throws after that is dropped.
-//   - Cancel: as of the task that runs it; a buffer() whose scope was cancelled throws
-//     errc::cancelled to who pulls, lest what is missing be taken for the end.
-// Items are moved along. Threads: one at a time; buffer() and merge() lead from task to task, on
-// whatever cores.
-// Long, since each stage stands beside what runs it: pulled, pushed, and across tasks.
+//     returns ends the pipeline: sources are destroyed where they stand.
+//   - Cancel: as of the task that runs it.
+// Items are moved along. Threads: one at a time.
+// Long, since each stage stands beside what runs it, pulled and pushed.
 
 #include <corespun/runtime/async_coroutine.hpp>
-#include <corespun/runtime/channel.hpp>
 #include <corespun/runtime/generator.hpp>
-#include <corespun/runtime/scope.hpp>
 
 #include <concepts>
 #include <cstddef>
 #include <exception>
 #include <functional>
-#include <memory>
-#include <mutex>
 #include <optional>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -52,6 +44,8 @@ struct end_of_input {};
 
 template <typename T>
 using sink = coroutine<void, T>;
+template <typename T>
+using async_sink = async_coroutine<void, T>;
 
 }  // namespace pipe
 
@@ -83,6 +77,7 @@ namespace pipe {
 /// Base of stages. A stage has
 ///   std::optional<Out> operator()(In&&)  what it makes of an item, if anything
 ///   std::optional<Out> end()             if it may still hold something at the end
+///   void fail(std::exception_ptr)        if it wants to know what ends it instead; noexcept
 ///   template <typename Out> using input  what it takes to give an Out; for stage | sink
 struct stage {};
 template <typename S>
@@ -174,8 +169,8 @@ class batch : public stage {
   std::size_t size_;
 };
 
-/// Passes a copy of each item to a sink beside, until that returns. It is told the end, too; an error
-/// of the pipeline destroys it where it stands.
+/// Passes a copy of each item to a sink beside, until that returns. It is told the end, too, or the
+/// error.
 template <typename T>
 class tee : public stage {
  public:
@@ -194,6 +189,13 @@ class tee : public stage {
     if (side_.state() == coroutine_state::suspended)
       (void)corespun::detail::end_sending(side_, nullptr);
     return {};
+  }
+  void fail(std::exception_ptr error) noexcept {
+    try {
+      if (side_.state() == coroutine_state::suspended)
+        (void)corespun::detail::end_sending(side_, std::move(error));
+    } catch (...) {  // the error that ends all goes on
+    }
   }
 
  private:
@@ -231,15 +233,6 @@ sink<T> broadcast(std::vector<sink<T>> to) {
   if (error) std::rethrow_exception(std::move(error));
 }
 
-/// The source, an async_generator, runs as a task of the scope: so many items ahead, and the one in its
-/// hand.
-class buffer {
- public:
-  buffer(scope& s, std::size_t items) noexcept : in(s), items(items) {}
-  scope& in;
-  std::size_t items;
-};
-
 }  // namespace pipe
 
 namespace detail {
@@ -265,32 +258,47 @@ using stage_output =
     typename std::invoke_result_t<decltype(stage_for<std::remove_cvref_t<In>>(std::declval<S>()))&,
                                   In>::value_type;
 
+template <typename S>
+void fail([[maybe_unused]] S& stage, [[maybe_unused]] const std::exception_ptr& why) noexcept {
+  if constexpr (requires { stage.fail(why); }) stage.fail(why);
+}
+
 template <typename In, typename V, typename A, typename S>
 generator<stage_output<In, S>> pull(generator<In, V, A> from, S stage) {
   using yielded = typename generator<In, V, A>::yielded;
   auto made = stage_for<std::remove_cvref_t<In>>(std::move(stage));
-  while (auto* const item = from.next()) {
-    auto out = made(static_cast<yielded>(*item));
-    if (out) co_yield std::move(*out);
-  }
-  if constexpr (requires { made.end(); }) {
-    auto rest = made.end();
-    if (rest) co_yield std::move(*rest);
+  try {
+    while (auto* const item = from.next()) {
+      auto out = made(static_cast<yielded>(*item));
+      if (out) co_yield std::move(*out);
+    }
+    if constexpr (requires { made.end(); }) {
+      auto rest = made.end();
+      if (rest) co_yield std::move(*rest);
+    }
+  } catch (...) {
+    fail(made, std::current_exception());
+    throw;
   }
 }
 template <typename In, typename S>
 async_generator<stage_output<In, S>> pull(async_generator<In> from, S stage) {
   using yielded = typename async_generator<In>::yielded;
   auto made = stage_for<std::remove_cvref_t<In>>(std::move(stage));
-  while (true) {
-    auto* const item = co_await from.next();
-    if (item == nullptr) break;
-    auto out = made(static_cast<yielded>(*item));
-    if (out) co_yield std::move(*out);
-  }
-  if constexpr (requires { made.end(); }) {
-    auto rest = made.end();
-    if (rest) co_yield std::move(*rest);
+  try {
+    while (true) {
+      auto* const item = co_await from.next();
+      if (item == nullptr) break;
+      auto out = made(static_cast<yielded>(*item));
+      if (out) co_yield std::move(*out);
+    }
+    if constexpr (requires { made.end(); }) {
+      auto rest = made.end();
+      if (rest) co_yield std::move(*rest);
+    }
+  } catch (...) {
+    fail(made, std::current_exception());
+    throw;
   }
 }
 
@@ -319,6 +327,7 @@ pipe::sink<In> push(S stage, pipe::sink<Out> to) {
         told = std::current_exception();
       }
     }
+    if (told) fail(made, told);
     if (ends && !told) told = std::make_exception_ptr(pipe::end_of_input());
     if (told && more) more = to.throw_in(std::move(told));
   }
@@ -338,133 +347,52 @@ void run_pipeline(generator<In, V, A> from, pipe::sink<T> to) {
   }
   (void)end_sending(to, std::move(error));
 }
-template <typename In, typename T>
-task<> run_pipeline(async_generator<In> from, pipe::sink<T> to) {
-  using yielded = typename async_generator<In>::yielded;
-  if (!begin_sending(to)) co_return;
-  std::exception_ptr error;
-  try {
-    while (true) {
-      auto* const item = co_await from.next();
-      if (item == nullptr) break;
-      if (!to.send(static_cast<yielded>(*item))) co_return;
-    }
-  } catch (...) {
-    error = std::current_exception();
+
+/// co_await of a step, be it one that waits or one that is done.
+template <typename Step>
+struct done_step {
+  Step step;
+  [[nodiscard]] bool await_ready() const noexcept { return true; }
+  void await_suspend(std::coroutine_handle<>) const noexcept {}
+  [[nodiscard]] Step await_resume() const noexcept { return step; }
+};
+template <typename Step>
+auto any_step(Step step) {
+  if constexpr (std::is_scalar_v<Step>) {
+    return done_step<Step>{step};
+  } else {
+    return step;
   }
-  (void)end_sending(to, std::move(error));
 }
 
-/// Where the tasks of buffer() and merge() put their items.
-template <typename T>
-struct pool_of_items {
-  explicit pool_of_items(std::size_t capacity, std::size_t sources)
-      : items(capacity), sources(sources) {}
-  channel<T> items;
-  std::mutex lock;
-  std::size_t sources;  // that have not ended
-  std::exception_ptr error;  // the first
-
-  void one_ended(std::exception_ptr why) {
-    const std::lock_guard hold(lock);
-    if (why && !error) error = std::move(why);
-    if (--sources == 0 || error) items.close();
-  }
-};
-
-/// One source of such a pool. Goes as an argument, so that it also ends if its task never begins.
-template <typename T>
-class feeds {
- public:
-  explicit feeds(std::shared_ptr<pool_of_items<T>> into) noexcept : into_(std::move(into)) {}
-  feeds(feeds&&) noexcept = default;
-  feeds& operator=(feeds&&) = delete;
-  ~feeds() {
-    if (into_) into_->one_ended(std::move(why_));
-  }
-  [[nodiscard]] channel<T>& items() noexcept { return into_->items; }
-  void ends(std::exception_ptr why) noexcept { why_ = std::move(why); }
-
- private:
-  std::shared_ptr<pool_of_items<T>> into_;
-  // unless it says how it ends: its task was cancelled
-  std::exception_ptr why_ =
-      std::make_exception_ptr(std::system_error(make_error_code(errc::cancelled), "pipeline"));
-};
-
-/// Who takes from it; when he goes, the sources end.
-template <typename T>
-class takes {
- public:
-  explicit takes(std::shared_ptr<pool_of_items<T>> from) noexcept : from_(std::move(from)) {}
-  takes(takes&&) noexcept = default;
-  takes& operator=(takes&&) = delete;
-  ~takes() { end_sources(); }
-  void add(task_handle<void> source) { sources_.push_back(std::move(source)); }
-  [[nodiscard]] channel<T>& items() noexcept { return from_->items; }
-  /// They may wait for something else than room.
-  void end_sources() noexcept {
-    if (!from_) return;
-    from_->items.close();
-    for (task_handle<void>& source : sources_) source.cancel();
-  }
-  void rethrow_error() {
-    std::unique_lock hold(from_->lock);
-    const std::exception_ptr error = from_->error;
-    hold.unlock();
-    if (error) std::rethrow_exception(error);
-  }
-
- private:
-  std::shared_ptr<pool_of_items<T>> from_;
-  std::vector<task_handle<void>> sources_;
-};
-
-template <typename In, typename T>
-task<> feed(async_generator<In> from, feeds<T> into) {
-  using yielded = typename async_generator<In>::yielded;
-  std::exception_ptr error;
+/// The same where one of them may wait.
+template <typename Source, typename Sink>
+task<> run_async_pipeline(Source from, Sink to) {
+  using yielded = typename Source::yielded;
+  bool takes = to.state() == coroutine_state::suspended;
+  if (to.state() == coroutine_state::created) takes = co_await any_step(to.next());
+  if (!takes) co_return;
+  std::exception_ptr last;
   try {
     while (true) {
-      auto* const item = co_await from.next();
+      auto* const item = co_await any_step(from.next());
       if (item == nullptr) break;
-      const result<> sent = co_await into.items().send(static_cast<yielded>(*item));
-      if (!sent) break;
+      if (!co_await any_step(to.send(static_cast<yielded>(*item)))) co_return;
     }
+    last = std::make_exception_ptr(pipe::end_of_input());
   } catch (...) {
-    error = std::current_exception();
+    last = std::current_exception();
   }
-  into.ends(std::move(error));
-}
-
-template <typename T>
-async_generator<T> drain(takes<T> from) {
-  while (true) {
-    result<T> item = co_await from.items().recv();
-    if (!item) break;
-    co_yield std::move(*item);
+  try {
+    (void)co_await any_step(to.throw_in(std::move(last)));
+  } catch (const pipe::end_of_input&) {
+    co_return;
   }
-  from.end_sources();
-  from.rethrow_error();
 }
 
 }  // namespace detail
 
 namespace pipe {
-
-/// All items of all sources, as they come. Each source is a task of the scope; together they are so
-/// many items ahead, and each has one in its hand.
-template <typename T>
-async_generator<std::remove_cvref_t<T>> merge(scope& s, std::size_t items,
-                                              std::vector<async_generator<T>> sources) {
-  using value = std::remove_cvref_t<T>;
-  auto pool = std::make_shared<detail::pool_of_items<value>>(items, sources.size());
-  if (sources.empty()) pool->items.close();
-  detail::takes<value> taker(pool);
-  for (async_generator<T>& from : sources)
-    taker.add(s.spawn(detail::feed<T, value>, std::move(from), detail::feeds<value>(pool)));
-  return detail::drain<value>(std::move(taker));
-}
 
 // --- source | stage, stage | stage, stage | sink: found by the stage ---
 
@@ -486,13 +414,6 @@ template <typename Source, typename A, typename B>
 auto operator|(Source from, corespun::detail::two_stages<A, B> stages) {
   return std::move(from) | std::move(stages.first) | std::move(stages.second);
 }
-template <typename T>
-async_generator<std::remove_cvref_t<T>> operator|(async_generator<T> from, buffer b) {
-  std::vector<async_generator<T>> one;
-  one.push_back(std::move(from));
-  return merge(b.in, b.items, std::move(one));
-}
-
 template <is_stage S, typename Out>
 auto operator|(S stage, sink<Out> to) {
   return corespun::detail::push<typename S::template input<Out>>(std::move(stage), std::move(to));
@@ -512,7 +433,15 @@ void operator|(generator<In, V, A> from, pipe::sink<T> to) {
 }
 template <typename In, typename T>
 [[nodiscard]] task<> operator|(async_generator<In> from, pipe::sink<T> to) {
-  return detail::run_pipeline(std::move(from), std::move(to));
+  return detail::run_async_pipeline(std::move(from), std::move(to));
+}
+template <typename In, typename T>
+[[nodiscard]] task<> operator|(async_generator<In> from, pipe::async_sink<T> to) {
+  return detail::run_async_pipeline(std::move(from), std::move(to));
+}
+template <typename In, typename V, typename A, typename T>
+[[nodiscard]] task<> operator|(generator<In, V, A> from, pipe::async_sink<T> to) {
+  return detail::run_async_pipeline(std::move(from), std::move(to));
 }
 
 }  // namespace corespun

@@ -14,7 +14,8 @@
 //   std::coroutine_handle<P> inner    of the outermost: the innermost, or nullptr: itself. Of others
 //                                     only set while one begins in them.
 //   inside<P>* within                 nullptr: the outermost
-// and lets exceptions through (unhandled_exception() is throw_on()).
+// and lets exceptions through (unhandled_exception() is throw_on()). If it has
+//   bool closing                      that is set before its frame is destroyed half way.
 
 #include <corespun/runtime/detail/fatal.hpp>
 
@@ -92,6 +93,7 @@ class inside {
       inside& i = *innermost.promise().within;
       i.inner_ = nullptr;
       const handle outer = i.outer_;
+      if constexpr (requires { innermost.promise().closing; }) innermost.promise().closing = true;
       innermost.destroy();
       if (outer.promise().within == nullptr) return;
       innermost = outer;
@@ -195,6 +197,28 @@ class yields_copy {
   Promise& promise_;
   passed<Yielded>& element_;
   value copy_;
+};
+
+/// co_yield of an element, for a promise that is what co_yield awaits. element() is where it goes.
+template <typename Promise, typename Yielded>
+class yields_elements : public Promise {
+  using value = std::remove_cvref_t<Yielded>;
+
+ public:
+  yields<Promise> yield_value(Yielded e) noexcept {
+    this->element().set(static_cast<Yielded>(e));
+    return static_cast<yields<Promise>>(*this);
+  }
+  decltype(auto) yield_value(const value& e)
+    requires(std::is_rvalue_reference_v<Yielded> && std::is_copy_constructible_v<value>)
+  {
+    if constexpr (small_value<value>) {
+      this->element().set(e);
+      return static_cast<yields<Promise>>(*this);
+    } else {
+      return yields_copy<Promise, Yielded>(*this, this->element(), e);
+    }
+  }
 };
 
 }  // namespace corespun::detail

@@ -181,12 +181,23 @@ async_coroutine<int, int, std::string> sums() {
   co_return std::to_string(sum);
 }
 
+/// Awaits a step that throws before anything runs.
+template <typename E, typename Step>
+bool throws_at_once(Step step) {
+  try {
+    (void)step.await_ready();
+  } catch (const E&) {
+    return true;
+  }
+  return false;
+}
+
 TEST(async_coroutine, gives_and_takes_until_it_returns) {
   run([](scope&) -> task<> {
     auto c = sums();
-    EXPECT_THROW((void)c.send(1), std::logic_error);
+    EXPECT_TRUE(throws_at_once<std::logic_error>(c.send(1)));
     EXPECT_EQ(*co_await c.next(), 0);
-    EXPECT_THROW((void)c.next(), std::logic_error);
+    EXPECT_TRUE(throws_at_once<std::logic_error>(c.next()));
     EXPECT_THROW((void)c.result(), std::logic_error);
     EXPECT_EQ(*co_await c.send(4), 4);
     EXPECT_EQ(co_await c.send(6), nullptr);
@@ -216,7 +227,7 @@ TEST(async_coroutine, may_catch_what_is_thrown_in_and_go_on) {
     EXPECT_EQ(*co_await c.throw_in(std::runtime_error("here")), 2);
     EXPECT_EQ(caught, "here");
     auto early = catches(caught);
-    EXPECT_THROW((void)early.throw_in(1), int);
+    EXPECT_TRUE(throws_at_once<int>(early.throw_in(1)));
     EXPECT_EQ(early.state(), state::closed);
   });
 }
@@ -231,7 +242,7 @@ TEST(async_coroutine, asked_while_another_task_waits_for_it_says_so) {
     (void)co_await g.next();
     auto t = s.spawn(asks_once, std::ref(g));
     co_await test::let_others_run();
-    EXPECT_THROW((void)g.next(), std::logic_error);
+    EXPECT_TRUE(throws_at_once<std::logic_error>(g.next()));
     EXPECT_THROW(g.close(), std::logic_error);
     e.open();
     (void)co_await t.join();
@@ -293,7 +304,7 @@ TEST(async_coroutine, its_result_stays_when_something_is_thrown_in_late) {
     auto c = sums();
     (void)co_await c.next();
     (void)co_await c.send(10);
-    EXPECT_THROW((void)c.throw_in(1), int);
+    EXPECT_TRUE(throws_at_once<int>(c.throw_in(1)));
     EXPECT_EQ(c.result(), "10");
   });
 }

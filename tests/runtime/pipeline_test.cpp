@@ -1,4 +1,3 @@
-#include <corespun/runtime/event.hpp>
 #include <corespun/runtime/pipeline.hpp>
 #include <corespun/runtime/this_core.hpp>
 
@@ -7,11 +6,9 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "tests/support/run.hpp"
-#include "tests/support/tasks.hpp"
 
 namespace corespun {
 namespace {
@@ -176,6 +173,16 @@ TEST(pipeline, a_sink_beside_is_told_the_end) {
   EXPECT_EQ(kept, "123e");
 }
 
+TEST(pipeline, a_sink_beside_is_told_the_error_that_ends_all) {
+  std::string aside;
+  EXPECT_THROW(all_of(fails_after(1) | map(text) | tee(keep(aside))), std::runtime_error);
+  EXPECT_EQ(aside, "1x");
+  aside.clear();
+  EXPECT_THROW(fails_after(1) | (map(text) | tee(keep(aside)) | throws_at_once()),
+               std::runtime_error);
+  EXPECT_EQ(aside, "1x");
+}
+
 sink<std::string> throws_at_the_second() {
   co_yield {};
   co_yield {};
@@ -236,168 +243,81 @@ TEST(pipeline, of_an_async_source_is_awaited) {
   });
 }
 
-async_generator<int> counts(int& made) {
-  while (true) co_yield ++made;
-}
+sink<std::string> keeps_one(std::string& into) { into += co_yield {}; }
 
-TEST(pipeline, buffer_reads_ahead_by_so_many_and_ends_when_nobody_asks) {
-  run([](scope& s) -> task<> {
-    int made = 0;
-    const auto before = s.alive();
-    {
-      auto ahead = counts(made) | buffer(s, 3);
-      for (int i = 1; i <= 5; ++i) {
-        const int* const item = co_await ahead.next();
-        EXPECT_EQ(*item, i);
-      }
-      co_await test::let_others_run();
-      EXPECT_LE(made, 5 + 3 + 1);
-      EXPECT_GT(made, 5);
-    }
-    co_await test::let_others_run();
-    EXPECT_EQ(s.alive(), before);
-  });
-}
-
-async_generator<int> waits_after(int items, event& e) {
-  for (int i = 1; i <= items; ++i) co_yield i;
-  co_await e.wait();
-}
-
-TEST(pipeline, a_source_that_waits_ends_when_nobody_asks) {
-  run([](scope& s) -> task<> {
-    event never;
-    const auto before = s.alive();
-    {
-      auto ahead = waits_after(1, never) | buffer(s, 3);
-      (void)co_await ahead.next();
-      co_await test::let_others_run();
-    }
-    co_await test::let_others_run();
-    EXPECT_EQ(s.alive(), before);
-  });
-}
-
-TEST(pipeline, a_buffer_that_nobody_asks_ends_with_it) {
-  run([](scope& s) -> task<> {
-    int made = 0;
-    const auto before = s.alive();
-    {
-      auto never_asked = counts(made) | buffer(s, 3);
-    }
-    co_await test::let_others_run();
-    EXPECT_EQ(s.alive(), before);
-  });
-}
-
-TEST(pipeline, a_buffer_whose_scope_was_cancelled_before_does_not_look_like_the_end) {
+TEST(pipeline, of_an_async_source_tells_its_sink_an_error_and_ends_when_that_returns) {
   run([](scope&) -> task<> {
-    int made = 0;
-    std::optional<async_generator<int>> left;
-    auto cancels = [&](scope& inner) -> task<> {
-      inner.cancel();
-      left.emplace(counts(made) | buffer(inner, 1));
-      co_return;
-    };
-    co_await with_scope(cancels);
-    bool cancelled = false;
+    std::string kept;
+    auto fails = awaited_up_to(5) | map(refuses_3) | map(text) | keep(kept);
+    bool thrown = false;
     try {
-      (void)co_await left->next();
-    } catch (const std::system_error& e) {
-      cancelled = e.code() == errc::cancelled;
+      co_await std::move(fails);
+    } catch (const std::runtime_error&) {
+      thrown = true;
     }
-    EXPECT_TRUE(cancelled);
+    EXPECT_TRUE(thrown);
+    EXPECT_EQ(kept, "12x");
+    kept.clear();
+    auto ends = awaited_up_to(5) | map(text) | keeps_one(kept);
+    co_await std::move(ends);
+    EXPECT_EQ(kept, "1");
   });
 }
 
-async_generator<int> fails_awaited(int last) {
-  for (int i = 1; i <= last; ++i) co_yield i;
-  co_await yield();
-  throw std::runtime_error("source");
-}
-
-task<int> sum_of(async_generator<int> all) {
-  int sum = 0;
-  while (true) {
-    const int* const item = co_await all.next();
-    if (item == nullptr) co_return sum;
-    sum += *item;
+/// As keep(), but waits at each item.
+async_sink<std::string> keep_slowly(std::string& into) {
+  try {
+    while (true) {
+      std::string item = co_yield {};
+      co_await yield();
+      into += item;
+    }
+  } catch (const end_of_input&) {
+    into += 'e';
+  } catch (...) {
+    into += 'x';
+    throw;
   }
 }
 
-TEST(pipeline, an_error_crosses_a_buffer_after_what_came_before) {
-  run([](scope& s) -> task<> {
-    auto across = fails_awaited(3) | buffer(s, 10);
-    int sum = 0;
-    bool thrown = false;
-    try {
-      while (true) {
-        const int* const item = co_await across.next();
-        if (item == nullptr) break;
-        sum += *item;
-      }
-    } catch (const std::runtime_error&) {
-      thrown = true;
-    }
-    EXPECT_TRUE(thrown);
-    EXPECT_EQ(sum, 6);
-  });
-}
-
-TEST(pipeline, an_error_of_one_source_of_a_merge_ends_the_others) {
-  run([](scope& s) -> task<> {
-    event never;
-    std::vector<async_generator<int>> sources;
-    sources.push_back(waits_after(0, never));
-    sources.push_back(fails_awaited(1));
-    auto all = merge(s, 2, std::move(sources));
-    const auto before = s.alive();
-    bool thrown = false;
-    try {
-      while (co_await all.next() != nullptr) {
-      }
-    } catch (const std::runtime_error&) {
-      thrown = true;
-    }
-    EXPECT_TRUE(thrown);
-    co_await test::let_others_run();
-    EXPECT_EQ(s.alive() + 2, before);
-  });
-}
-
-TEST(pipeline, merge_gives_all_items_of_all_sources) {
-  run([](scope& s) -> task<> {
-    std::vector<async_generator<int>> sources;
-    sources.push_back(awaited_up_to(10));
-    sources.push_back(awaited_up_to(20));
-    sources.push_back(awaited_up_to(0));
-    auto sum = sum_of(merge(s, 2, std::move(sources)));
-    EXPECT_EQ(co_await std::move(sum), 55 + 210);
-    auto nothing = sum_of(merge(s, 2, std::vector<async_generator<int>>()));
-    EXPECT_EQ(co_await std::move(nothing), 0);
-  });
-}
-
-TEST(pipeline, a_buffer_whose_scope_was_cancelled_does_not_look_like_the_end) {
+TEST(pipeline, into_an_async_sink_is_awaited) {
   run([](scope&) -> task<> {
-    int made = 0;
-    bool cancelled = false;
-    std::optional<async_generator<int>> left;
-    auto keeps = [&](scope& inner) -> task<> {
-      left.emplace(counts(made) | buffer(inner, 1));
-      co_await test::let_others_run();
-      inner.cancel();
-    };
-    co_await with_scope(keeps);
+    std::string kept;
+    auto pulled = up_to(5) | filter(even) | map(text) | keep_slowly(kept);
+    EXPECT_EQ(kept, "");
+    co_await std::move(pulled);
+    EXPECT_EQ(kept, "24e");
+    kept.clear();
+    auto awaited = awaited_up_to(3) | map(text) | keep_slowly(kept);
+    co_await std::move(awaited);
+    EXPECT_EQ(kept, "123e");
+  });
+}
+
+async_sink<std::string> refuses_items() {
+  co_yield {};
+  throw std::runtime_error("async sink");
+}
+
+TEST(pipeline, an_async_sink_is_told_an_error_and_may_throw_its_own) {
+  run([](scope&) -> task<> {
+    std::string kept;
+    std::string what;
+    auto fails = up_to(5) | map(refuses_3) | map(text) | keep_slowly(kept);
     try {
-      while (true) {
-        const int* const item = co_await left->next();
-        if (item == nullptr) break;
-      }
-    } catch (const std::system_error& e) {
-      cancelled = e.code() == errc::cancelled;
+      co_await std::move(fails);
+    } catch (const std::runtime_error& e) {
+      what = e.what();
     }
-    EXPECT_TRUE(cancelled);
+    EXPECT_EQ(what, "stage");
+    EXPECT_EQ(kept, "12x");
+    auto refuses = up_to(5) | map(text) | refuses_items();
+    try {
+      co_await std::move(refuses);
+    } catch (const std::runtime_error& e) {
+      what = e.what();
+    }
+    EXPECT_EQ(what, "async sink");
   });
 }
 
