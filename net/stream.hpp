@@ -96,8 +96,8 @@ class tcp_stream {
   [[nodiscard]] detail::close_awaiter close() noexcept { return socket_.close(); }
 
   /// With io_uring: from now on one receive stays armed and serves many messages, at most 16
-  /// buffers ahead of recv(). Saves a submission per message; meant for many small ones. Elsewhere
-  /// it changes nothing. Errors: std::bad_alloc.
+  /// buffers ahead of recv(). Saves a submission per message. Elsewhere it changes nothing. Errors:
+  /// std::bad_alloc.
   void use_multishot() {
     constexpr std::size_t ahead = 16;
     detail::file& f = socket_.at();

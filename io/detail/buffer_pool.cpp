@@ -14,7 +14,7 @@ buffer_pool::buffer_pool(const io_options& options) {
   classes_[1].count = classes_[1].total = options.large_buffers;
   for (size_class& c : classes_) {
     // Not malloc: pages that no message ever needs are never touched.
-    void* const memory = ::mmap(nullptr, c.bytes * c.total, PROT_READ | PROT_WRITE,
+    void* const memory = ::mmap(nullptr, c.stride() * c.total, PROT_READ | PROT_WRITE,
                                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
     c.memory = static_cast<std::byte*>(memory);
@@ -24,7 +24,7 @@ buffer_pool::buffer_pool(const io_options& options) {
 }
 
 buffer_pool::size_class::~size_class() {
-  if (memory != nullptr) ::munmap(memory, bytes * total);
+  if (memory != nullptr) ::munmap(memory, stride() * total);
 }
 
 void buffer_pool::lend_to_ring(unsigned cls) noexcept {

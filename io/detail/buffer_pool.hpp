@@ -27,7 +27,7 @@ class buffer_pool {
   buffer_pool& operator=(const buffer_pool&) = delete;
 
   [[nodiscard]] std::byte* at(unsigned cls, unsigned id) const noexcept {
-    return classes_[cls].memory + std::size_t{id} * classes_[cls].bytes;
+    return classes_[cls].memory + classes_[cls].stride() * id;
   }
   [[nodiscard]] std::size_t bytes(unsigned cls) const noexcept { return classes_[cls].bytes; }
   /// How many a ring may take.
@@ -50,6 +50,8 @@ class buffer_pool {
     ~size_class();
     std::byte* memory = nullptr;
     std::size_t bytes = 0;
+    /// Not a power of two: else all heads would compete for the same few sets of the cache.
+    [[nodiscard]] std::size_t stride() const noexcept { return bytes + 64; }
     unsigned count = 0;  // without the reserve
     unsigned total = 0;
     unsigned ring_count = 0;

@@ -223,10 +223,17 @@ void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noe
 void io_driver::completed_many(op& o, int result, std::uint32_t flags) noexcept {
   const bool final = (flags & flag_more) == 0;
   o.where = op::place::nowhere;
-  if ((flags & flag_buffer) != 0) took_buffer(flags);
+  if (o.code == op_code::recv_lease) learn_size(o, result, flags);
   if (final && result == -ENOBUFS && o.stop_asked) result = -ECANCELED;
   if (final && result == -ENOBUFS && !o.abandoned && wanted(o)) {
-    starve(o);  // armed again when a buffer comes back
+    if (o.buffers != 0) {
+      if (!refilled(o, 1)) o.buffers = 0;  // no large buffer is free: a small one will do
+      attempt_flags_ = 0;
+      result = start(o);
+      if (result != pending) completed_many(o, result, attempt_flags_);
+    } else {
+      starve(o);  // armed again when a buffer comes back
+    }
     return;
   }
   if (!final) o.where = op::place::kernel;
@@ -247,6 +254,11 @@ void io_driver::completed_many(op& o, int result, std::uint32_t flags) noexcept 
   }
   if (final && code == op_code::recv_lease && (flags & flag_buffer) == 0) feed_starved();
   if (final && closing) close_if_idle(f);
+}
+
+bool io_driver::wants_other_buffers(const op& o) noexcept {
+  const unsigned cls = o.on->buffers;
+  return o.code == op_code::recv_lease && cls != o.buffers && (cls == 0 || refilled(o, cls));
 }
 
 void io_driver::abandon(op& o) noexcept {
@@ -461,7 +473,7 @@ void io_driver::take_returned() noexcept {
 }
 
 // A stream whose message filled its buffer gets large ones; after eight short messages it gives
-// them up.
+// them up. What is armed is armed anew for that (multishot.cpp).
 void io_driver::learn_size(op& o, int result, std::uint32_t flags) noexcept {
   file& f = *o.on;
   if ((flags & flag_buffer) != 0) took_buffer(flags);

@@ -57,6 +57,8 @@ class alignas(16) io_driver : public driver {  // file::at_ marks its address
 
   /// True: it has ended already and the result is in the task's root; the record is gone.
   [[nodiscard]] bool submit(op& o) noexcept;
+  /// A multishot receive: armed anew it would get buffers of the size that its stream needs.
+  [[nodiscard]] bool wants_other_buffers(const op& o) noexcept;
   /// Ends a multishot operation: its sink hears no more, what still comes is closed or given back.
   void abandon(op& o) noexcept;
   /// It still completes, with -ECANCELED if nothing else came first.

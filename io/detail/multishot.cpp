@@ -78,6 +78,7 @@ bool multishot_queue::wait(std::coroutine_handle<> leaf, root& task, void* await
 void multishot_queue::arm() {
   armed_ = &driver_->make_op(code_, *file_);
   armed_->many = this;
+  armed_->buffers = file_->buffers;
   (void)driver_->submit(*armed_);
 }
 
@@ -101,10 +102,11 @@ void multishot_queue::completed(int result, std::uint32_t flags, bool final) noe
     task.op_result = result;
     task.op_flags = flags;
     task.complete();
-    return;
+  } else {
+    keep(result, flags);
   }
-  keep(result, flags);
-  if (!final && !pausing_ && queue_.size() - taken_ >= limit_) {
+  if (!final && !pausing_ &&
+      (queue_.size() - taken_ >= limit_ || driver_->wants_other_buffers(*armed_))) {
     pausing_ = true;
     driver_->end_early(*armed_);
   }

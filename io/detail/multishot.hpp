@@ -3,7 +3,8 @@
 // takes them one by one.
 //
 // Completions that nobody waits for are queued; at `limit` the operation is ended, and armed again
-// when the queue is empty and somebody waits: back-pressure. Its file owns it; when the file
+// when the queue is empty and somebody waits: back-pressure. So it is when the stream needs larger
+// buffers, or no longer. Its file owns it; when the file
 // closes, the waiting task gets errc::closed, and what is left is closed or given back. A queue of
 // receives moves with its file (recv.hpp). Threads: the core of its file.
 

@@ -361,7 +361,10 @@ class uring_driver final : public io_driver {
 
   void answered(op& o, int result, std::uint32_t flags) noexcept {
     flags &= flags_of_kernel | ~std::uint32_t{0} << buffer_shift;
-    if ((flags & flag_buffer) != 0) ++buffers_away_;
+    if ((flags & flag_buffer) != 0) {
+      ++buffers_away_;
+      if (o.buffers != 0) flags |= flag_large;
+    }
     if ((flags & flag_more) != 0) {
       completed_many(o, result, flags);
       return;
@@ -383,7 +386,7 @@ class uring_driver final : public io_driver {
       close_now(o.fd, true);  // a ring that may not close: else the slot would be lost
       result = 0;
     }
-    completed(o, result, o.buffers != 0 ? flags | flag_large : flags);
+    completed(o, result, flags);
   }
 
   // What the kernel says to an operation that it does not know, that is restricted, or that

@@ -267,24 +267,120 @@ TEST(lease, one_buffer_serves_many_streams_one_after_the_other) {
   });
 }
 
+/// The sizes of all leases of a stream that gets 4 MB, which are compared.
+task<std::vector<std::size_t>> flooded(scope& s, bool multishot) {
+  raw_pair ends = tcp_pair();
+  tcp_stream ours = stream_on(std::move(ends.one));
+  if (multishot) ours.use_multishot();
+  const std::vector<std::byte> much = pattern(4'000'000);
+  const auto flood = [](tcp_stream to, const std::vector<std::byte>& bytes) -> task<> {
+    need(co_await to.write_all(bytes));
+  };
+  auto writing = s.spawn(flood, stream_on(std::move(ends.two)), std::cref(much));
+  std::vector<std::size_t> sizes;
+  std::size_t at = 0;
+  while (true) {
+    const lease data = need(co_await ours.recv());
+    if (data.empty()) break;
+    EXPECT_TRUE(std::ranges::equal(data.bytes(), std::span(much).subspan(at, data.size())));
+    at += data.size();
+    sizes.push_back(data.size());
+  }
+  EXPECT_EQ(at, much.size());
+  (void)co_await writing.join();
+  co_return sizes;
+}
+
+void expect_large(const std::vector<std::size_t>& sizes, const io_options& io) {
+  const std::size_t largest = std::ranges::max(sizes);
+  EXPECT_GT(largest, std::size_t{io.small_buffer_bytes});
+  EXPECT_LE(largest, std::size_t{io.large_buffer_bytes});
+}
+
 TEST(lease, large_messages_get_large_buffers_after_the_first_few) {
-  io_options io = lane_io();
+  const io_options io = lane_io();
   run_io(io_cores(1, io), [io](scope& s) -> task<> {
-    raw_pair ends = tcp_pair();
-    tcp_stream ours = stream_on(std::move(ends.one));
-    const auto flood = [](tcp_stream to) -> task<> {
-      const std::vector<std::byte> much = pattern(4'000'000);
-      need(co_await to.write_all(much));
+    auto sizes = flooded(s, false);
+    expect_large(co_await std::move(sizes), io);
+  });
+}
+
+TEST(lease, so_they_do_where_one_receive_stays_armed) {
+  const io_options io = lane_io();
+  run_io(io_cores(1, io), [io](scope& s) -> task<> {
+    auto sizes = flooded(s, true);
+    expect_large(co_await std::move(sizes), io);
+  });
+}
+
+TEST(lease, streams_that_want_the_only_large_buffer_get_all_their_bytes_in_order) {
+  io_options io = lane_io();
+  io.small_buffers = 4;
+  io.large_buffers = 1;
+  run_io(io_cores(1, io), [](scope& s) -> task<> {
+    const auto one = [](scope& in) -> task<> {
+      auto sizes = flooded(in, true);
+      (void)co_await std::move(sizes);
     };
-    (void)s.spawn(flood, stream_on(std::move(ends.two)));
-    std::size_t largest = 0;
-    while (true) {
+    auto first = s.spawn(one, std::ref(s));
+    auto second = s.spawn(one, std::ref(s));
+    (void)co_await first.join();
+    (void)co_await second.join();
+  });
+}
+
+/// Enough of the same to learn from.
+task<> receive_twenty(tcp_stream& ours, const raw& peer, std::string message) {
+  for (int i = 0; i < 20; ++i) {
+    send_now(peer, message);
+    for (std::size_t got = 0; got < message.size();) {
       const lease data = need(co_await ours.recv());
-      if (data.empty()) break;
-      largest = std::max(largest, data.size());
+      got += data.size();
     }
-    EXPECT_GT(largest, std::size_t{io.small_buffer_bytes});
-    EXPECT_LE(largest, std::size_t{io.large_buffer_bytes});
+  }
+}
+
+io_options one_large_buffer() {
+  io_options io = lane_io();
+  io.small_buffers = 2;
+  io.large_buffers = 1;
+  return io;
+}
+
+TEST(lease, a_stream_that_stays_armed_gives_the_large_buffer_up_when_messages_are_short) {
+  const io_options io = one_large_buffer();
+  run_io(io_cores(1, io), [io](scope& s) -> task<> {
+    senders one(1);
+    one.streams[0].use_multishot();
+    const std::string too_long(io.small_buffer_bytes + 1, 'x');
+    auto learns = receive_twenty(one.streams[0], one.peers[0], too_long);
+    co_await std::move(learns);
+    auto forgets = receive_twenty(one.streams[0], one.peers[0], "short");
+    co_await std::move(forgets);
+    send_now(one.peers[0], "held");
+    const lease held = need(co_await one.streams[0].recv());
+    EXPECT_EQ(held.text(), "held");
+    auto sizes = flooded(s, true);
+    expect_large(co_await std::move(sizes), io);
+  });
+}
+
+TEST(lease, a_stream_that_stays_armed_takes_a_small_buffer_when_the_large_one_is_away) {
+  const io_options io = one_large_buffer();
+  run_io(io_cores(1, io), [io]() -> task<> {
+    senders two(2);
+    const std::string too_long(io.small_buffer_bytes + 1, 'x');
+    for (std::size_t i : {0U, 1U}) {
+      two.streams[i].use_multishot();
+      auto learns = receive_twenty(two.streams[i], two.peers[i], too_long);
+      co_await std::move(learns);
+    }
+    send_now(two.peers[0], too_long);
+    const lease large = need(co_await two.streams[0].recv());
+    EXPECT_EQ(large.size(), too_long.size());
+    send_now(two.peers[1], "small");
+    const lease small = need(co_await two.streams[1].recv());
+    EXPECT_EQ(small.text(), "small");
   });
 }
 
