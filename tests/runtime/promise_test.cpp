@@ -346,6 +346,16 @@ TEST(promise, whose_value_cannot_be_made_is_not_set) {
   EXPECT_TRUE(f.ready());
 }
 
+TEST(promise, that_was_moved_still_has_its_future) {
+  promise<int> p;
+  promise<int> moved(std::move(p));
+  promise<int> assigned;
+  assigned = std::move(moved);
+  future<int> f = assigned.get_future();
+  assigned.set_value(6);
+  EXPECT_EQ(f.get(), 6);
+}
+
 TEST(promise, set_twice_is_a_bug) {
   promise<int> p;
   p.set_value(1);
