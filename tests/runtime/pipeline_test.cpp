@@ -415,9 +415,11 @@ TEST(pipeline, of_an_async_source_tells_its_sink_an_error_and_ends_when_that_ret
     EXPECT_TRUE(thrown);
     EXPECT_EQ(kept, "12x");
     kept.clear();
-    auto ends = awaited_up_to(5) | map(text) | keeps_one(kept);
+    int made = 0;
+    auto ends = counted_awaited(made) | map(text) | keeps_one(kept);
     co_await std::move(ends);
     EXPECT_EQ(kept, "1");
+    EXPECT_EQ(made, 1);
   });
 }
 
