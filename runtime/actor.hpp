@@ -72,10 +72,14 @@ class reply_to {
 
   reply_to() noexcept {}  ///< nobody asks; answers go nowhere
   explicit reply_to(promise<result<R>>&& asker) noexcept : asker_(std::move(asker)) {}
-  reply_to(reply_to&& other) noexcept : asker_(std::move(other.asker_)) { other.asker_.reset(); }
+  reply_to(reply_to&& other) noexcept
+      : asker_(std::move(other.asker_)), answered_(other.answered_) {
+    other.asker_.reset();
+  }
   reply_to& operator=(reply_to&& other) noexcept {
     reply_to old(std::move(*this));
     if (other.asker_) asker_.emplace(std::move(*other.asker_));
+    answered_ = other.answered_;
     other.asker_.reset();
     return *this;
   }

@@ -115,7 +115,7 @@ class [[nodiscard]] async_coroutine {
   /// and this throws.
   asks<std::exception_ptr> throw_in(std::exception_ptr error) { return {*this, std::move(error)}; }
   template <typename E>
-    requires(!std::is_same_v<E, std::exception_ptr>)
+    requires(!std::is_convertible_v<E, std::exception_ptr>)
   asks<std::exception_ptr> throw_in(E error) {
     return throw_in(std::make_exception_ptr(std::move(error)));
   }
@@ -217,7 +217,7 @@ class [[nodiscard]] async_coroutine<Out, In, Ret>::asks : private detail::task_a
     promise& goes_on = p.innermost.promise();
     p.awaited_by = this;
     p.started = p.running = true;
-    p.owner = goes_on.owner = self.promise().owner;
+    goes_on.owner = self.promise().owner;
     if constexpr (std::is_same_v<Gift, std::exception_ptr>) {
       goes_on.thrown_in = std::move(gift_);
     } else if constexpr (std::is_same_v<Gift, sent_value>) {
@@ -279,7 +279,7 @@ class [[nodiscard]] delegate<async_coroutine<Out, In, Ret>> {
     }
 
     [[nodiscard]] bool await_ready() const {
-      detail::can_delegate_to(bool(child), child && inner().running,
+      detail::can_delegate_to(bool(child), false,  // one that runs cannot be moved here
                               child && !std::is_void_v<In> && inner().started && !child.done());
       if (inner().has_thrown) detail::has_no_result();
       return child.done();

@@ -281,7 +281,7 @@ class [[nodiscard]] coroutine {
     return go_on();
   }
   template <typename E>
-    requires(!std::is_same_v<E, std::exception_ptr>)
+    requires(!std::is_convertible_v<E, std::exception_ptr>)
   step throw_in(E error) {
     return throw_in(std::make_exception_ptr(std::move(error)));
   }

@@ -21,6 +21,7 @@
 //   - co_yield elements_of(range) yields all elements of a range or of another generator. From
 //     nested generators each element costs the same, however deep they are; so does their end, an
 //     exception, and their destruction: nothing recurses.
+//   - One that was moved from, also into elements_of(), has no elements.
 //   - An exception of the body is thrown to who asks for the element; the generator has ended then.
 //     In nested ones it goes through the co_yield elements_of() of those around.
 //   - Destroyed half way, it destroys its frames from the innermost outwards; destructors run.

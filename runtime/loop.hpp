@@ -215,7 +215,7 @@ class loop final : private detail::joiner {
 
   /// Runs fn(args…), or fn(scope&), a task, until it and all it owns has ended. Returns what it
   /// returned; throws what it threw; outcome::stopped() after stop(). What a call of post, after or at
-  /// throws cancels it, and is thrown when it has ended.
+  /// throws cancels it, and is thrown when it has ended; by the next run…(), if it has ended by itself.
   template <typename Fn, typename... Args>
   auto run(Fn fn, Args... args) {
     return run(detail::main_task(std::move(fn), std::move(args)...));

@@ -186,14 +186,12 @@ class tee : public stage {
     return std::forward<In>(item);
   }
   std::optional<T> end() {
-    if (side_.state() == coroutine_state::suspended)
-      (void)corespun::detail::end_sending(side_, nullptr);
+    (void)corespun::detail::end_sending(side_, nullptr);
     return {};
   }
   void fail(std::exception_ptr error) noexcept {
     try {
-      if (side_.state() == coroutine_state::suspended)
-        (void)corespun::detail::end_sending(side_, std::move(error));
+      (void)corespun::detail::end_sending(side_, std::move(error));
     } catch (...) {  // the error that ends all goes on
     }
   }
@@ -225,7 +223,7 @@ sink<T> broadcast(std::vector<sink<T>> to) {
   }
   for (sink<T>& s : to) {
     try {
-      if (s.state() == coroutine_state::suspended) (void)corespun::detail::end_sending(s, error);
+      (void)corespun::detail::end_sending(s, error);
     } catch (...) {
       if (!error) error = std::current_exception();
     }

@@ -286,6 +286,40 @@ TEST(reply_to, that_is_assigned_to_breaks_its_old_question_only) {
   EXPECT_EQ(g.take(), 1);
 }
 
+TEST(reply_to, that_is_assigned_nothing_breaks_its_question) {
+  promise<result<int>> p;
+  future<result<int>> f = p.get_future();
+  reply_to<int> r(std::move(p));
+  r = reply_to<int>();
+  EXPECT_EQ(f.take().error(), errc::broken_promise);
+  r.answer(1);  // nobody asks
+}
+
+TEST(reply_to, that_has_answered_may_be_moved) {
+  promise<result<int>> p;
+  future<result<int>> f = p.get_future();
+  reply_to<int> r(std::move(p));
+  r.answer(1);
+  {
+    const reply_to<int> moved(std::move(r));
+  }
+  EXPECT_EQ(f.take(), 1);
+}
+
+TEST(reply_to, that_has_answered_may_take_another_question_and_break_it) {
+  promise<result<int>> p;
+  promise<result<int>> q;
+  future<result<int>> f = p.get_future();
+  future<result<int>> g = q.get_future();
+  {
+    reply_to<int> r(std::move(p));
+    r.answer(1);
+    r = reply_to<int>(std::move(q));
+  }
+  EXPECT_EQ(f.take(), 1);
+  EXPECT_EQ(g.take().error(), errc::broken_promise);
+}
+
 // --- its end ---
 
 TEST(actor, stop_handles_what_is_in_the_mailbox_and_accepts_nothing_more) {

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -149,6 +150,68 @@ TEST(async_generator, a_timeout_of_a_step_ends_it_and_the_task_goes_on) {
   });
 }
 
+TEST(async_generator, assigned_to_ends_what_it_was_before) {
+  run([](scope&) -> task<> {
+    std::string log;
+    auto g = marked(log);
+    (void)co_await g.next();
+    g = yields_between(1);
+    EXPECT_EQ(log, "g");
+    EXPECT_EQ(*co_await g.next(), 0);
+  });
+}
+
+TEST(async_coroutine_death, destroyed_while_a_task_waits_for_it_says_so) {
+  EXPECT_DEATH(run([](scope& s) -> task<> {
+                 event never;
+                 std::string log;
+                 std::optional<async_generator<int>> g = waits(never, log);
+                 (void)co_await g->next();
+                 auto t = s.spawn(asks_for_all, std::ref(*g), std::ref(log));
+                 co_await test::let_others_run();
+                 g.reset();
+               }),
+               "destroyed while a task waits");
+}
+
+TEST(async_coroutine_death, moved_while_a_task_waits_for_it_says_so) {
+  EXPECT_DEATH(run([](scope& s) -> task<> {
+                 event never;
+                 std::string log;
+                 auto g = waits(never, log);
+                 (void)co_await g.next();
+                 auto t = s.spawn(asks_for_all, std::ref(g), std::ref(log));
+                 co_await test::let_others_run();
+                 auto moved = std::move(g);
+               }),
+               "moved while a task waits");
+}
+
+struct asks_at_its_end {
+  async_generator<int>*& self;
+  state& seen;
+  asks_at_its_end(async_generator<int>*& s, state& at) : self(s), seen(at) {}
+  asks_at_its_end(const asks_at_its_end&) = delete;
+  asks_at_its_end& operator=(const asks_at_its_end&) = delete;
+  ~asks_at_its_end() { seen = self->state(); }
+};
+async_generator<int> holds(async_generator<int>*& self, state& seen) {
+  const asks_at_its_end held(self, seen);
+  co_yield 1;
+}
+
+TEST(async_coroutine, runs_to_what_it_holds_while_it_is_closed) {
+  run([](scope&) -> task<> {
+    async_generator<int>* self = nullptr;
+    state seen = state::closed;
+    auto g = holds(self, seen);
+    self = &g;
+    (void)co_await g.next();
+    g.close();
+    EXPECT_EQ(seen, state::running);
+  });
+}
+
 async_generator<int> throws_after(int elements) {
   for (int i = 0; i < elements; ++i) co_yield i;
   co_await yield();
@@ -203,6 +266,34 @@ TEST(async_coroutine, gives_and_takes_until_it_returns) {
     EXPECT_EQ(co_await c.send(6), nullptr);
     EXPECT_EQ(c.result(), "10");
     EXPECT_EQ(co_await c.send(1), nullptr);
+  });
+}
+
+TEST(async_coroutine, closed_after_it_has_returned_keeps_its_result) {
+  run([](scope&) -> task<> {
+    auto c = sums();
+    (void)co_await c.next();
+    (void)co_await c.send(10);
+    c.close();
+    EXPECT_EQ(c.result(), "10");
+  });
+}
+
+TEST(async_coroutine, closed_half_way_has_no_result) {
+  run([](scope&) -> task<> {
+    auto c = sums();
+    (void)co_await c.next();
+    c.close();
+    EXPECT_THROW((void)c.result(), std::logic_error);
+  });
+}
+
+TEST(async_coroutine, to_throw_in_no_exception_is_an_error_and_changes_nothing) {
+  run([](scope&) -> task<> {
+    auto c = sums();
+    (void)co_await c.next();
+    EXPECT_TRUE(throws_at_once<std::logic_error>(c.throw_in(nullptr)));
+    EXPECT_EQ(*co_await c.send(4), 4);
   });
 }
 
@@ -361,6 +452,116 @@ TEST(async_coroutine, delegate_passes_all_through_and_gives_the_result) {
   });
 }
 
+TEST(async_coroutine, what_an_inner_one_throws_is_thrown_by_delegate) {
+  run([](scope&) -> task<> {
+    auto c = passes_on(throws_after(1));
+    EXPECT_EQ(*co_await c.next(), 0);
+    std::string what;
+    try {
+      (void)co_await c.next();
+    } catch (const std::runtime_error& e) {
+      what = e.what();
+    }
+    EXPECT_EQ(what, "out of elements");
+  });
+}
+
+async_coroutine<int, int, int> passes_result_on(async_coroutine<int, int, int> to) {
+  const int result = co_await delegate(std::move(to));
+  co_return result;
+}
+
+TEST(async_coroutine, delegate_to_one_that_has_ended_is_its_result_at_once) {
+  run([](scope&) -> task<> {
+    std::string log;
+    auto ended = sum_of_two(log);
+    (void)co_await ended.next();
+    (void)co_await ended.send(1);
+    (void)co_await ended.send(2);
+    auto c = passes_result_on(std::move(ended));
+    EXPECT_EQ(co_await c.next(), nullptr);
+    EXPECT_EQ(c.result(), 3);
+  });
+}
+
+/// What the first step throws.
+template <typename C>
+task<std::string> error_of_first_step(C c) {
+  std::string what;
+  try {
+    (void)co_await c.next();
+  } catch (const std::exception& e) {
+    what = e.what();
+  }
+  co_return what;
+}
+
+TEST(async_coroutine, delegate_to_one_that_was_closed_waits_for_a_value_or_has_thrown_is_an_error) {
+  run([](scope&) -> task<> {
+    std::string log;
+    auto closed = sum_of_two(log);
+    closed.close();
+    auto first = error_of_first_step(passes_result_on(std::move(closed)));
+    const std::string of_closed = co_await std::move(first);
+    EXPECT_NE(of_closed.find("was closed"), std::string::npos) << of_closed;
+    auto begun = sum_of_two(log);
+    (void)co_await begun.next();
+    auto second = error_of_first_step(passes_result_on(std::move(begun)));
+    const std::string of_begun = co_await std::move(second);
+    EXPECT_NE(of_begun.find("has started"), std::string::npos) << of_begun;
+    auto has_thrown = throws_after(0);
+    try {
+      (void)co_await has_thrown.next();
+    } catch (const std::runtime_error&) {
+      log += 't';
+    }
+    auto third = error_of_first_step(passes_on(std::move(has_thrown)));
+    const std::string of_thrown = co_await std::move(third);
+    EXPECT_NE(of_thrown.find("has returned nothing"), std::string::npos) << of_thrown;
+  });
+}
+
+async_coroutine<int, int> outer_catches(std::string& log) {
+  int caught = 0;
+  try {
+    auto inner = sum_of_two(log);
+    (void)co_await delegate(std::move(inner));
+  } catch (int n) {
+    log += 'c';
+    caught = n;
+  }
+  co_yield caught;
+}
+
+TEST(async_coroutine, what_is_thrown_in_reaches_the_innermost_first) {
+  run([](scope&) -> task<> {
+    std::string log;
+    auto c = outer_catches(log);
+    (void)co_await c.next();
+    EXPECT_EQ(*co_await c.throw_in(7), 7);
+    EXPECT_EQ(log, "ic");
+  });
+}
+
+async_generator<int> two_after(async_generator<int> inner) {
+  co_await delegate(std::move(inner));
+  co_await yield();
+  co_yield 10;
+  co_yield 11;
+}
+
+TEST(async_coroutine, one_that_had_begun_and_delegated_goes_on_inside_of_another_one) {
+  run([](scope&) -> task<> {
+    auto begun = two_after(yields_between(2));
+    (void)co_await begun.next();
+    auto outer = passes_on(std::move(begun));
+    EXPECT_EQ(*co_await outer.next(), 1);
+    EXPECT_EQ(*co_await outer.next(), 10);
+    EXPECT_EQ(*co_await outer.next(), 11);
+    EXPECT_EQ(co_await outer.next(), nullptr);
+  });
+}
+
 async_coroutine<int> waits_inside(event& e, std::string& log) {
   const marks end(log, 'o');
   auto inner = waits(e, log);
@@ -429,6 +630,27 @@ TEST(async_generator, runs_as_a_part_of_the_task_that_asks) {
       (void)co_await t.join();
       EXPECT_EQ(core, i % 2);
     }
+  });
+}
+
+async_generator<unsigned> one_element() { co_yield 0; }
+/// Its elements but the first one tell the core.
+async_generator<unsigned> tells_after_inside() {
+  co_await delegate(one_element());
+  co_await yield();
+  co_yield this_core::index();
+}
+async_generator<unsigned> around_tells_after_inside() { co_await delegate(tells_after_inside()); }
+
+TEST(async_generator, whatever_stands_around_is_a_part_of_the_task_that_asked_last) {
+  test::run_on(2, [](scope& s) -> task<> {
+    auto g = around_tells_after_inside();
+    unsigned core = 7;
+    auto first = s.spawn_on(0, asks_here, std::ref(g), std::ref(core));
+    (void)co_await first.join();
+    auto second = s.spawn_on(1, asks_here, std::ref(g), std::ref(core));
+    (void)co_await second.join();
+    EXPECT_EQ(core, 1u);
   });
 }
 

@@ -125,6 +125,56 @@ TEST(coroutine, that_has_ended_stays_so) {
   EXPECT_EQ(c.state(), state::closed);
 }
 
+TEST(coroutine, closed_after_it_has_returned_keeps_its_result) {
+  auto c = average();
+  (void)c.next();
+  (void)c.send(-1);
+  c.close();
+  EXPECT_EQ(c.result(), 0);
+}
+
+TEST(coroutine, has_no_result_before_it_returns_nor_when_it_is_closed) {
+  auto c = average();
+  EXPECT_THROW((void)c.result(), std::logic_error);
+  (void)c.next();
+  EXPECT_THROW((void)c.result(), std::logic_error);
+  c.close();
+  EXPECT_THROW((void)c.result(), std::logic_error);
+}
+
+TEST(coroutine, to_throw_in_no_exception_is_an_error_and_changes_nothing) {
+  auto c = average();
+  (void)c.next();
+  EXPECT_NE(logic_error_of([&] { (void)c.throw_in(nullptr); }).find("no exception"),
+            std::string::npos);
+  EXPECT_EQ(*c.send(4), 4);
+}
+
+coroutine<int> closes_itself(coroutine<int>*& self, std::string& error) {
+  error = logic_error_of([&] { self->close(); });
+  co_yield 1;
+}
+
+TEST(coroutine, cannot_close_itself) {
+  coroutine<int>* self = nullptr;
+  std::string error;
+  auto c = closes_itself(self, error);
+  self = &c;
+  EXPECT_EQ(*c.next(), 1);
+  EXPECT_NE(error.find("that runs"), std::string::npos);
+}
+
+coroutine<int> destroys_itself(std::unique_ptr<coroutine<int>>& self) {
+  self.reset();
+  co_yield 1;
+}
+
+TEST(coroutine_death, destroyed_by_what_it_runs_says_so) {
+  std::unique_ptr<coroutine<int>> self;
+  self = std::make_unique<coroutine<int>>(destroys_itself(self));
+  EXPECT_DEATH((void)self->next(), "destroyed by what it runs itself");
+}
+
 coroutine<int, int> catches(std::string& caught) {
   while (true) {
     try {
@@ -333,6 +383,29 @@ TEST(coroutine, delegate_to_one_that_was_closed_or_waits_for_a_value_is_an_error
   EXPECT_NE(logic_error_of([&] { (void)two.next(); }).find("was closed"), std::string::npos);
 }
 
+TEST(coroutine, delegate_to_one_that_has_ended_is_its_result_at_once) {
+  std::string log;
+  auto to = [](coroutine<int, int, int> inner) -> coroutine<int, int, int> {
+    co_return co_await delegate(std::move(inner));
+  };
+  auto ended = sum_of_two(log);
+  (void)ended.next();
+  (void)ended.send(1);
+  (void)ended.send(2);
+  auto c = to(std::move(ended));
+  EXPECT_EQ(c.next(), nullptr);
+  EXPECT_EQ(c.result(), 3);
+}
+
+coroutine<int> delegates_to_itself(coroutine<int>*& self) { co_await delegate(std::move(*self)); }
+
+TEST(coroutine_death, delegate_to_itself_says_so) {
+  coroutine<int>* self = nullptr;
+  auto c = delegates_to_itself(self);
+  self = &c;
+  EXPECT_DEATH((void)c.next(), "delegate.. to a coroutine that runs");
+}
+
 coroutine<std::unique_ptr<int>, std::unique_ptr<int>> doubles() {
   auto n = std::make_unique<int>(0);
   while (true) {
@@ -480,6 +553,100 @@ TEST(coroutine, one_that_was_transferred_to_may_delegate) {
   EXPECT_EQ(log, "1");
   EXPECT_FALSE(b.next());
   EXPECT_EQ(log, "123");
+}
+
+TEST(coroutine, transfer_to_one_that_was_closed_is_an_error) {
+  std::string log;
+  coroutine<>* to = nullptr;
+  auto a = throws_after(to);
+  auto b = inner_part(log);
+  to = &b;
+  b.close();
+  EXPECT_NE(logic_error_of([&] { (void)a.next(); }).find("has ended"), std::string::npos);
+}
+
+TEST(coroutine, transfer_to_one_that_delegates_is_an_error) {
+  std::string log;
+  coroutine<>* to = nullptr;
+  auto a = throws_after(to);
+  auto b = delegates_later(log);
+  to = &b;
+  (void)b.next();
+  EXPECT_NE(logic_error_of([&] { (void)a.next(); }).find("that delegate"), std::string::npos);
+  EXPECT_FALSE(b.next());
+  EXPECT_EQ(log, "123");
+}
+
+coroutine<> delegates_a_transfer(coroutine<>*& to) {
+  auto inner = throws_after(to);
+  co_await delegate(std::move(inner));
+}
+
+TEST(coroutine, transfer_from_one_that_is_inside_is_an_error) {
+  std::string log;
+  coroutine<>* to = nullptr;
+  auto a = delegates_a_transfer(to);
+  auto b = inner_part(log);
+  to = &b;
+  EXPECT_NE(logic_error_of([&] { (void)a.next(); }).find("that delegate"), std::string::npos);
+  EXPECT_EQ(log, "");
+}
+
+TEST(coroutine, what_is_thrown_in_is_thrown_at_the_transfer_where_it_stands) {
+  std::string log;
+  coroutine<>* to = nullptr;
+  auto a = throws_after(to);
+  auto b = inner_part(log);
+  to = &b;
+  EXPECT_TRUE(a.next());
+  EXPECT_THROW((void)a.throw_in(1), int);
+  EXPECT_EQ(a.state(), state::closed);
+}
+
+coroutine<> tells_its_state(coroutine<>*& self, state& seen, std::string& error) {
+  seen = self->state();
+  error = logic_error_of([&] { (void)self->next(); });
+  co_yield {};
+}
+
+TEST(coroutine, one_that_was_transferred_to_runs) {
+  state seen = state::closed;
+  std::string error;
+  coroutine<>* to = nullptr;
+  auto a = throws_after(to);
+  auto b = tells_its_state(to, seen, error);
+  to = &b;
+  EXPECT_TRUE(a.next());
+  EXPECT_EQ(seen, state::running);
+  EXPECT_EQ(error.find("next() of a coroutine that runs"), 0u) << error;
+}
+
+coroutine<> stops_and_transfers(coroutine<>*& to) {
+  co_yield {};
+  co_await transfer_to(*to);
+}
+coroutine<> stops_and_delegates(std::string& log) {
+  co_yield {};
+  auto inner = inner_part(log);
+  co_await delegate(std::move(inner));
+}
+coroutine<> asks(coroutine<>& other) {
+  (void)other.next();
+  co_yield {};
+}
+
+TEST(coroutine, who_asks_may_change_from_one_step_to_the_next) {
+  std::string log;
+  coroutine<>* to = nullptr;
+  auto a = stops_and_transfers(to);
+  auto b = stops_and_delegates(log);
+  to = &b;
+  for (coroutine<>* const each : {&a, &b}) {
+    auto first = asks(*each);
+    EXPECT_TRUE(first.next());
+  }
+  EXPECT_TRUE(a.next());
+  EXPECT_EQ(log, "1") << "who has asked this time goes on with what b delegates to";
 }
 
 coroutine<> closes_who_came_from(coroutine<>*& other, std::string& error) {

@@ -86,6 +86,16 @@ TEST(generator, a_loop_continues_where_the_one_before_has_stopped) {
   EXPECT_EQ(all_of(g), (std::vector<int>{2, 1}));
 }
 
+TEST(generator, its_iterator_may_be_moved_and_goes_on_by_both_increments) {
+  auto g = countdown(3);
+  auto other = countdown(9);
+  auto at = other.begin();
+  at = g.begin();
+  EXPECT_EQ(*at, 3);
+  at++;
+  EXPECT_EQ(*at, 2);
+}
+
 struct uncopied {
   int value;
   explicit uncopied(int v) : value(v) {}
@@ -201,6 +211,51 @@ generator<int> letters_then_numbers(const std::vector<int>& numbers) {
 
 TEST(generator, yields_the_elements_of_any_range_and_of_begun_generators) {
   EXPECT_EQ(all_of(letters_then_numbers({1, 2})), (std::vector<int>{'a', 'b', 1, 2, 2, 1, 7, 8}));
+}
+
+/// The compiler knows nothing about this one.
+[[gnu::noinline]] bool has_no_elements(generator<int>& g) {
+  return g.begin() == g.end() && g.next() == nullptr;
+}
+
+TEST(generator, that_was_moved_from_has_no_elements) {
+  auto g = countdown(3);
+  auto moved = std::move(g);
+  EXPECT_TRUE(has_no_elements(g));  // NOLINT: moved from
+  EXPECT_EQ(*moved.next(), 3);
+}
+
+TEST(generator, that_has_ended_has_no_elements) {
+  auto g = countdown(1);
+  (void)all_of(g);
+  EXPECT_TRUE(has_no_elements(g));
+}
+
+generator<int> all_elements_of(generator<int>& inner) { co_yield elements_of(inner); }
+
+TEST(generator, one_that_was_yielded_has_no_elements_left) {
+  auto inner = countdown(2);
+  EXPECT_EQ(all_of(all_elements_of(inner)), (std::vector<int>{2, 1}));
+  EXPECT_TRUE(has_no_elements(inner));
+  EXPECT_EQ(all_of(all_elements_of(inner)), std::vector<int>{});
+}
+
+TEST(generator, one_that_has_ended_may_be_yielded) {
+  auto ended = countdown(1);
+  (void)all_of(ended);
+  EXPECT_EQ(all_of(all_elements_of(ended)), std::vector<int>{});
+}
+
+generator<int> fives_around(int depth) {
+  co_yield 5;
+  if (depth > 0) co_yield elements_of(fives_around(depth - 1));
+  co_yield 5 + depth;
+}
+
+TEST(generator, one_that_has_begun_and_nests_may_be_yielded) {
+  auto inner = fives_around(2);
+  for (int i = 0; i < 3; ++i) (void)inner.next();
+  EXPECT_EQ(all_of(all_elements_of(inner)), (std::vector<int>{5, 6, 7}));
 }
 
 generator<int> nested(int depth, bool throws) {
@@ -364,6 +419,16 @@ TEST(generator_death, put_inside_of_itself_says_so) {
   EXPECT_DEATH((void)g.next(), "inside of itself");
 }
 
+TEST(generator_death, put_inside_of_what_it_holds_says_so) {
+  auto around = [](generator<int>*& self) -> generator<int> {
+    co_yield elements_of(all_elements_of(*self));
+  };
+  generator<int>* self = nullptr;
+  auto g = around(self);
+  self = &g;
+  EXPECT_DEATH((void)g.next(), "inside of itself");
+}
+
 // --- allocators ---
 
 struct counting : std::pmr::memory_resource {
@@ -409,6 +474,55 @@ TEST(generator, takes_its_frame_from_the_allocator_it_is_given) {
   }
   EXPECT_EQ(memory.ever, 2);
   EXPECT_EQ(memory.blocks, 0);
+}
+
+/// How many counted_allocators there are, and what they have given.
+struct allocators {
+  int alive = 0;
+  int blocks = 0;
+  int ever = 0;
+};
+allocators counts;
+
+template <typename T>
+struct counted_allocator {
+  using value_type = T;
+
+  counted_allocator() { ++counts.alive; }
+  counted_allocator(const counted_allocator&) { ++counts.alive; }
+  template <typename U>
+  explicit counted_allocator(const counted_allocator<U>&) {
+    ++counts.alive;
+  }
+  counted_allocator& operator=(const counted_allocator&) = default;
+  ~counted_allocator() { --counts.alive; }
+  T* allocate(std::size_t n) {
+    ++counts.blocks;
+    ++counts.ever;
+    return std::allocator<T>().allocate(n);
+  }
+  void deallocate(T* memory, std::size_t n) {
+    --counts.blocks;
+    std::allocator<T>().deallocate(memory, n);
+  }
+};
+
+generator<int, void, counted_allocator<int>> by_default(int last) {
+  for (int i = 0; i <= last; ++i) co_yield i;
+}
+
+TEST(generator, makes_the_allocator_it_is_not_given_and_ends_it_with_the_frame) {
+  counts = {};
+  {
+    std::vector<generator<int, void, counted_allocator<int>>> kept;
+    kept.push_back(by_default(2));
+    EXPECT_EQ(all_of(kept.back()), (std::vector<int>{0, 1, 2}));
+    EXPECT_EQ(counts.blocks, 1);
+    EXPECT_EQ(counts.alive, 1);
+  }
+  EXPECT_EQ(counts.ever, 1);
+  EXPECT_EQ(counts.blocks, 0);
+  EXPECT_EQ(counts.alive, 0);
 }
 
 }  // namespace

@@ -284,6 +284,32 @@ TEST(loop, stop_ends_the_run_with_its_turn_or_the_next_one) {
   EXPECT_EQ(log, "abc") << "that run, too, is one turn at least";
 }
 
+TEST(loop, a_stop_ends_one_run_only) {
+  loop l(lane());
+  std::string log;
+  l.post([&] { l.stop(); });
+  l.run();
+  l.post([&] {
+    log += 'a';
+    l.post([&] {
+      log += 'b';
+      l.stop();
+    });
+  });
+  l.run();
+  EXPECT_EQ(log, "ab");
+}
+
+TEST(loop, that_has_nothing_to_do_ends_by_a_stop_from_before_be_it_once_or_twice) {
+  loop l(lane());
+  l.stop();
+  l.run();
+  l.stop();
+  l.stop();
+  l.run();
+  EXPECT_FALSE(l.run_once(0s));
+}
+
 TEST(loop, stop_of_another_thread_wakes_it_for_good) {
   if (test::on_sim()) GTEST_SKIP() << "there no other thread may post";
   loop l(lane());
@@ -297,11 +323,12 @@ TEST(loop, stop_of_another_thread_wakes_it_for_good) {
   }
 }
 
-/// Counts how often the loop looks at it.
+/// Counts how often the loop looks at it, and how often it hears that it is complete.
 class counting_driver final : public driver {
  public:
-  explicit counting_driver(int& looks) noexcept : looks_(looks) {}
+  counting_driver(int& looks, int& complete) noexcept : looks_(looks), complete_(complete) {}
   void attach(detail::core& c) override { real_->attach(c); }
+  void all_attached() override { ++complete_; }
   void poll(clock::time_point until) override {
     ++looks_;
     real_->poll(until);
@@ -313,15 +340,18 @@ class counting_driver final : public driver {
 
  private:
   int& looks_;
+  int& complete_;
   std::unique_ptr<driver> real_ = make_futex_driver(0);
 };
 
 TEST(loop, without_timers_neither_spins_nor_freezes) {
   if (test::on_sim()) GTEST_SKIP() << "there no other thread may post";
   int looks = 0;
+  int complete = 0;
   loop_options o;
-  o.driver = [&](unsigned) { return std::make_unique<counting_driver>(looks); };
+  o.driver = [&](unsigned) { return std::make_unique<counting_driver>(looks, complete); };
   loop l(o);
+  EXPECT_EQ(complete, 1);
   constexpr int posts = 200;
   std::jthread other([&] {
     for (int i = 0; i < posts; ++i) {  // each when it has come to rest after the one before
@@ -360,6 +390,29 @@ TEST(loop, what_a_call_throws_leaves_the_run_and_the_others_are_called) {
   EXPECT_EQ(log, "ab");
   l.post([] { throw 1; });
   EXPECT_THROW((void)l.run_once(0s), int);
+}
+
+TEST(loop, what_was_thrown_before_leaves_a_single_turn_before_it_does_anything) {
+  loop l(lane());
+  bool called = false;
+  l.post([] { throw 1; });
+  l.post([] { throw 2; });
+  EXPECT_THROW((void)l.run_once(0s), int);
+  l.post([&] { called = true; });
+  EXPECT_THROW((void)l.run_once(0s), int);
+  EXPECT_FALSE(called);
+  EXPECT_TRUE(l.run_once(0s));
+  EXPECT_TRUE(called);
+}
+
+TEST(loop, what_a_call_throws_leaves_the_timers_as_they_were) {
+  loop l(lane());
+  loop::handle armed = l.after(1h, [] { FAIL(); });
+  drain(l);
+  l.post([] { throw 1; });
+  EXPECT_THROW((void)l.run_once(0s), int);
+  EXPECT_FALSE(l.run_once(0s));
+  EXPECT_TRUE(armed.cancel());
 }
 
 TEST(loop, nobody_hears_of_what_was_thrown_when_it_goes) {
@@ -438,6 +491,17 @@ TEST(loop, its_tasks_make_blocking_calls) {
   EXPECT_EQ(l.run(ask).value(), 5);
 }
 
+TEST(loop, has_one_thread_for_blocking_calls_at_least) {
+  loop_options o = lane();
+  o.offload_threads = 0;
+  loop l(o);
+  const auto ask = []() -> task<int> {
+    const int n = co_await offload([] { return 5; });
+    co_return n;
+  };
+  EXPECT_EQ(l.run(ask).value(), 5);
+}
+
 TEST(loop, stop_cancels_the_task_that_is_run) {
   loop l(lane());
   l.post([&] { l.stop(); });
@@ -468,6 +532,18 @@ TEST(loop, what_a_call_throws_cancels_the_task_that_is_run) {
   EXPECT_THROW((void)l.run(main), std::runtime_error);
   EXPECT_EQ(log, "ended ") << "it was not begun";
   EXPECT_TRUE(l.run(test::yield_once).has_value());
+}
+
+TEST(loop, what_a_call_throws_beside_the_end_of_the_task_leaves_the_next_run) {
+  loop l(lane());
+  const auto main = [&]() -> task<int> {
+    l.post([] { throw std::runtime_error("call"); });
+    co_await yield();  // in its turn the call is made
+    co_return 7;
+  };
+  EXPECT_EQ(l.run(main).value(), 7);
+  EXPECT_THROW((void)l.run_once(0s), std::runtime_error);
+  EXPECT_FALSE(l.run_once(0s));
 }
 
 TEST(loop, runs_until_a_future_has_its_value) {
@@ -529,6 +605,17 @@ TEST(loop, a_task_that_was_submitted_goes_on_whenever_it_is_run) {
   EXPECT_EQ(time.elapsed(), 1h);
   EXPECT_EQ(log, "abc");
   EXPECT_EQ(f.take(), "hello!");
+}
+
+TEST(loop, a_submitted_task_is_gone_when_others_hear_of_its_end) {
+  loop l(lane());
+  int alive = 0;
+  int alive_then = -1;
+  const auto main = [](test::counted) -> task<> { co_return; };
+  l.submit(main, test::counted(alive)).then([&](outcome<void>) { alive_then = alive; });
+  EXPECT_EQ(alive, 1);
+  drain(l);
+  EXPECT_EQ(alive_then, 0);
 }
 
 TEST(loop, a_call_may_submit_a_task_and_a_task_another_one) {
@@ -605,6 +692,22 @@ TEST(loop, cancels_and_awaits_its_tasks_when_it_goes) {
     drain(l);
   }
   EXPECT_EQ(error_of(*waiting), errc::cancelled);
+}
+
+TEST(loop, cancels_all_its_tasks_when_it_goes) {
+  std::string log;
+  {
+    loop l(lane());
+    for (int i = 0; i < 3; ++i) {
+      (void)l.submit([&]() -> task<> {
+        const test::noted end(log, "ended");
+        co_await test::forever();
+      });
+    }
+    drain(l);
+    EXPECT_EQ(log, "");
+  }
+  EXPECT_EQ(log, "ended ended ended ");
 }
 
 // --- what it cannot do ---

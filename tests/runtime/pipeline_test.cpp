@@ -51,12 +51,13 @@ TEST(pipeline, batches_and_gives_what_is_left_at_the_end) {
   EXPECT_EQ(all_of(up_to(4) | batch(2)), (std::vector<std::vector<int>>{{1, 2}, {3, 4}}));
 }
 
+generator<int> counted(int& made) {
+  while (true) co_yield ++made;
+}
+
 TEST(pipeline, takes_no_more_than_is_asked_for) {
   int made = 0;
-  auto counted = [&made]() -> generator<int> {
-    while (true) co_yield ++made;
-  };
-  auto g = counted() | filter(even) | map(text);
+  auto g = counted(made) | filter(even) | map(text);
   EXPECT_EQ(*g.next(), "2");
   EXPECT_EQ(made, 2);
 }
@@ -225,6 +226,112 @@ TEST(pipeline, takes_a_sink_that_was_started) {
   EXPECT_EQ(kept, "123e");
 }
 
+sink<std::string> without_a_catch(std::string& into) {
+  while (true) into += co_yield {};
+}
+
+TEST(pipeline, a_sink_need_not_catch_the_end) {
+  std::string kept;
+  up_to(2) | map(text) | without_a_catch(kept);
+  up_to(2) | (map(text) | without_a_catch(kept));
+  EXPECT_EQ(kept, "1212");
+}
+
+sink<std::string> takes_nothing() { co_return; }
+
+TEST(pipeline, into_a_sink_that_takes_nothing_leaves_the_source_alone) {
+  int made = 0;
+  counted(made) | map(text) | takes_nothing();
+  counted(made) | (map(text) | takes_nothing());
+  auto closed = takes_nothing();
+  closed.close();
+  counted(made) | map(text) | std::move(closed);
+  EXPECT_EQ(made, 0);
+}
+
+sink<std::vector<std::string>> takes_one_batch() { co_yield {}; }
+
+TEST(pipeline, a_sink_that_returns_at_what_was_left_has_ended_like_any_other) {
+  auto to = map(text) | batch(2) | takes_one_batch();
+  (void)to.next();
+  EXPECT_TRUE(to.send(1));
+  EXPECT_FALSE(to.throw_in(end_of_input()));
+}
+
+sink<std::string> goes_on(std::string& into) {
+  while (true) {
+    try {
+      into += co_yield {};
+      continue;
+    } catch (const std::runtime_error&) {
+      into += 'x';
+    }
+  }
+}
+
+TEST(pipeline, a_sink_that_catches_an_error_takes_more_through_its_stages) {
+  std::string kept;
+  auto to = map(text) | goes_on(kept);
+  (void)to.next();
+  EXPECT_TRUE(to.send(1));
+  EXPECT_TRUE(to.throw_in(std::runtime_error("told")));
+  EXPECT_TRUE(to.send(2));
+  EXPECT_EQ(kept, "1x2");
+}
+
+TEST(pipeline, tee_and_broadcast_take_sinks_that_were_started) {
+  std::string aside;
+  std::string kept;
+  std::vector<sink<std::string>> to;
+  to.push_back(started(keep(kept)));
+  up_to(2) | map(text) | tee(started(keep(aside))) | pipe::broadcast(std::move(to));
+  EXPECT_EQ(aside, "12e");
+  EXPECT_EQ(kept, "12e");
+}
+
+TEST(pipeline, broadcast_returns_when_all_have_returned) {
+  std::string one;
+  std::string two;
+  std::vector<sink<std::string>> to;
+  to.push_back(takes_two(one));
+  to.push_back(takes_two(two));
+  int made = 0;
+  counted(made) | map(text) | pipe::broadcast(std::move(to));
+  EXPECT_EQ(made, 2);
+}
+
+sink<std::string> throws_when_told(const char* what) {
+  try {
+    while (true) co_yield {};
+  } catch (...) {
+  }
+  throw std::runtime_error(what);
+}
+
+template <typename Fn>
+std::string error_of(Fn fn) {
+  try {
+    fn();
+  } catch (const std::runtime_error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST(pipeline, broadcast_throws_what_the_first_one_throws_at_the_end) {
+  std::vector<sink<std::string>> to;
+  to.push_back(throws_when_told("one"));
+  to.push_back(throws_when_told("two"));
+  EXPECT_EQ(error_of([&] { up_to(2) | map(text) | pipe::broadcast(std::move(to)); }), "one");
+}
+
+TEST(pipeline, broadcast_throws_the_error_that_ends_it_before_those_that_follow) {
+  std::vector<sink<std::string>> to;
+  to.push_back(throws_when_told("one"));
+  EXPECT_EQ(error_of([&] { fails_after(2) | map(text) | pipe::broadcast(std::move(to)); }),
+            "source");
+}
+
 // --- with tasks ---
 
 async_generator<int> awaited_up_to(int last) {
@@ -243,6 +350,56 @@ TEST(pipeline, of_an_async_source_is_awaited) {
   });
 }
 
+TEST(pipeline, of_an_async_source_gives_what_a_stage_still_holds_at_the_end) {
+  run([](scope&) -> task<> {
+    std::string kept;
+    auto running = awaited_up_to(3) | map(text) | batch(2) | map(joined) | keep(kept);
+    co_await std::move(running);
+    EXPECT_EQ(kept, "[12][3]e");
+  });
+}
+
+TEST(pipeline, of_an_async_source_tells_a_sink_beside_the_error_that_ends_all) {
+  run([](scope&) -> task<> {
+    std::string aside;
+    std::string kept;
+    auto fails = awaited_up_to(5) | map(refuses_3) | map(text) | tee(keep(aside)) | keep(kept);
+    bool thrown = false;
+    try {
+      co_await std::move(fails);
+    } catch (const std::runtime_error&) {
+      thrown = true;
+    }
+    EXPECT_TRUE(thrown);
+    EXPECT_EQ(aside, "12x");
+  });
+}
+
+TEST(pipeline, of_an_async_source_takes_a_sink_that_was_started_and_need_not_catch_the_end) {
+  run([](scope&) -> task<> {
+    std::string kept;
+    auto running = awaited_up_to(2) | map(text) | started(without_a_catch(kept));
+    co_await std::move(running);
+    EXPECT_EQ(kept, "12");
+  });
+}
+
+async_generator<int> counted_awaited(int& made) {
+  while (true) {
+    co_await yield();
+    co_yield ++made;
+  }
+}
+
+TEST(pipeline, of_an_async_source_into_a_sink_that_takes_nothing_leaves_the_source_alone) {
+  run([](scope&) -> task<> {
+    int made = 0;
+    auto running = counted_awaited(made) | map(text) | takes_nothing();
+    co_await std::move(running);
+    EXPECT_EQ(made, 0);
+  });
+}
+
 sink<std::string> keeps_one(std::string& into) { into += co_yield {}; }
 
 TEST(pipeline, of_an_async_source_tells_its_sink_an_error_and_ends_when_that_returns) {
@@ -258,9 +415,11 @@ TEST(pipeline, of_an_async_source_tells_its_sink_an_error_and_ends_when_that_ret
     EXPECT_TRUE(thrown);
     EXPECT_EQ(kept, "12x");
     kept.clear();
-    auto ends = awaited_up_to(5) | map(text) | keeps_one(kept);
+    int made = 0;
+    auto ends = counted_awaited(made) | map(text) | keeps_one(kept);
     co_await std::move(ends);
     EXPECT_EQ(kept, "1");
+    EXPECT_EQ(made, 1);
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <corespun/runtime/as_result.hpp>
 #include <corespun/runtime/deadline.hpp>
+#include <corespun/runtime/offload.hpp>
 #include <corespun/runtime/promise.hpp>
 #include <corespun/runtime/result.hpp>
 #include <corespun/runtime/scope.hpp>
@@ -320,6 +321,27 @@ TEST(future, get_throws_what_was_set_and_that_the_promise_went) {
   EXPECT_THROW((void)f.get(), std::system_error);
 }
 
+TEST(future, get_in_a_blocking_call_leaves_room_for_the_call_that_sets_the_promise) {
+  if (test::on_sim()) GTEST_SKIP() << "there are no helper threads";
+  runtime_options options = test::cores(1);
+  options.offload_threads = 1;
+  test::run_with(options, [](scope& s) -> task<> {
+    promise<int> p;
+    std::atomic<bool> waits{false};
+    auto t = s.spawn([&]() -> task<> {
+      auto get = [&, f = p.get_future()]() mutable {
+        waits = true;
+        return f.get();
+      };
+      const int got = co_await offload(std::move(get));
+      EXPECT_EQ(got, 7);
+    });
+    while (!waits) co_await yield();
+    co_await offload([&] { p.set_value(7); });
+    (void)co_await t.join();
+  });
+}
+
 TEST(future, get_on_a_core_aborts_with_advice) {
   EXPECT_DEATH(run([]() -> task<> {
                  promise<int> p;
@@ -344,6 +366,16 @@ TEST(promise, whose_value_cannot_be_made_is_not_set) {
   EXPECT_FALSE(f.ready());
   p.set_value(1);
   EXPECT_TRUE(f.ready());
+}
+
+TEST(promise, that_was_moved_still_has_its_future) {
+  promise<int> p;
+  promise<int> moved(std::move(p));
+  promise<int> assigned;
+  assigned = std::move(moved);
+  future<int> f = assigned.get_future();
+  assigned.set_value(6);
+  EXPECT_EQ(f.get(), 6);
 }
 
 TEST(promise, set_twice_is_a_bug) {
