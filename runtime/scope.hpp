@@ -150,6 +150,14 @@ class spawned_call final : public spawned_result<T> {
 template <typename T>
 class join_awaiter;
 
+/// A core's index, and where the source code named it.
+struct core_from_here {
+  core_from_here(unsigned index, std::source_location at = std::source_location::current()) noexcept
+      : index(index), at(at) {}
+  unsigned index;
+  std::source_location at;
+};
+
 }  // namespace detail
 
 /// Watches a spawned task. Dropping it neither cancels nor detaches. Movable; any thread.
@@ -186,12 +194,12 @@ class scope : private detail::joiner {
   scope(const scope&) = delete;
   scope& operator=(const scope&) = delete;
 
-  /// Starts fn(args…) as a task with the affinity of the caller. A bound one runs here, when the caller
-  /// waits, in the order of spawning. A free one is a fork: the newest runs first, and other cores
-  /// may take the oldest at once. fn and args are moved into the task; std::ref is explicit. A
-  /// lambda that is a coroutine is kept alive. In a cancelled scope the task starts cancelled. Errors: std::bad_alloc, and what calling fn throws;
-  /// then nothing was started. The location is what reports call the task by; pass a lambda where
-  /// more than four arguments are needed.
+  /// Starts fn(args…) as a task with the affinity of the caller. A bound one runs here, when the
+  /// caller waits, in the order of spawning. A free one is a fork: the newest runs first, and other
+  /// cores may take the oldest at once. fn and args are moved into the task; std::ref is explicit. A
+  /// lambda that is a coroutine is kept alive. In a cancelled scope the task starts cancelled. The
+  /// location is what reports call the task by; pass a lambda where more than four arguments are
+  /// needed. Errors: std::bad_alloc, and what calling fn throws; then nothing was started.
   template <typename Fn>
   auto spawn(Fn fn, std::source_location at = std::source_location::current()) {
     return start(nullptr, at, std::move(fn));
@@ -216,15 +224,9 @@ class scope : private detail::joiner {
 
   /// The same on that core, where the task stays, as do the tasks that it starts. fn and args move
   /// there; a plain function that returns a task is called here, and only the task runs there.
-  template <typename Fn>
-  auto spawn_on(unsigned core, Fn fn, std::source_location at = std::source_location::current()) {
-    return start(&core_at(core), at, std::move(fn));
-  }
   template <typename Fn, typename... Args>
-    requires(sizeof...(Args) > 0)
-  auto spawn_on(unsigned core, Fn fn, Args... args) {
-    return start(&core_at(core), std::source_location::current(), std::move(fn),
-                 std::move(args)...);
+  auto spawn_on(detail::core_from_here core, Fn fn, Args... args) {
+    return start(&core_at(core.index), core.at, std::move(fn), std::move(args)...);
   }
 
   /// Runs fn(args…), a task, when all tasks have ended; in reverse order of registration, even if

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <functional>
 #include <regex>
 #include <string>
 
@@ -48,12 +49,12 @@ TEST(report, shows_the_tree_of_tasks_what_each_waits_for_and_where_it_was_spawne
         });
       };
       event there;
-      auto branches = [&]() -> task<> {
-        there.open();
+      auto branches = [](event& begun) -> task<> {
+        begun.open();
         (void)co_await when_all(forever(), forever());
       };
       (void)s.spawn(nested);
-      (void)s.spawn_on(1, branches);
+      (void)s.spawn_on(1, branches, std::ref(there));
       co_await there.wait();
       co_await test::let_others_run(10);
       const std::string text = co_await report(main);
