@@ -27,8 +27,10 @@ enum class shielded : bool { no, yes };
 template <typename T, shielded Shielded>
 class deadline_awaiter final : private joiner, private timer {
  public:
-  deadline_awaiter(clock::time_point deadline, std::coroutine_handle<> body) noexcept
-      : deadline_(deadline), body_(body) {}
+  /// `ahead`: it was, a moment ago; the clock is not asked again. If it has come since, the timer
+  /// tells it.
+  deadline_awaiter(clock::time_point deadline, bool ahead, std::coroutine_handle<> body) noexcept
+      : deadline_(deadline), body_(body), ahead_(ahead) {}
   ~deadline_awaiter() {
     if (body_) body_.destroy();  // never begun
   }
@@ -47,7 +49,7 @@ class deadline_awaiter final : private joiner, private timer {
     home_ = &home;
     child_.adopt(*parent_, *this, body_, Shielded == shielded::yes ? nullptr : parent_);
     fire = [](timer& t) noexcept { static_cast<deadline_awaiter&>(t).expire(); };
-    if (deadline_ <= home.now()) {
+    if (!ahead_ && deadline_ <= home.now()) {
       expire();
     } else if (deadline_ != clock::time_point::max()) {
       home.timers().arm(*this, deadline_);
@@ -134,6 +136,7 @@ class deadline_awaiter final : private joiner, private timer {
   std::coroutine_handle<> body_;
   root* parent_ = nullptr;
   core* home_ = nullptr;  // where the parent waits
+  bool ahead_;
   bool expired_ = false;
   bool ended_ = false;
   bool mail_is_out_ = false;
@@ -150,16 +153,24 @@ class deadline_awaiter final : private joiner, private timer {
 template <typename T, shielded Shielded>
 class [[nodiscard]] deadline_call {
  public:
-  deadline_call(clock::time_point deadline, task<T>&& body) noexcept
-      : deadline_(deadline), body_(std::move(body)) {}
+  deadline_call(clock::time_point deadline, bool ahead, task<T>&& body) noexcept
+      : deadline_(deadline), ahead_(ahead), body_(std::move(body)) {}
   deadline_awaiter<T, Shielded> operator co_await() && noexcept {
-    return {deadline_, body_.release()};
+    return {deadline_, ahead_, body_.release()};
   }
 
  private:
   clock::time_point deadline_;
+  bool ahead_;
   task<T> body_;
 };
+
+/// `what` until then.
+template <shielded Shielded, typename A>
+[[nodiscard]] auto limited(clock::time_point deadline, bool ahead, A what) {
+  using value = task_value<A>;
+  return deadline_call<value, Shielded>(deadline, ahead, to_task(std::move(what)));
+}
 
 [[nodiscard]] inline clock::time_point after(clock::duration d,
                                              clock::time_point now = clock::now()) noexcept {
@@ -172,24 +183,22 @@ class [[nodiscard]] deadline_call {
 /// Errors: errc::timed_out. Cancel: `what` is cancelled and awaited.
 template <typename A>
 [[nodiscard]] auto with_deadline(clock::time_point deadline, A what) {
-  using value = detail::task_value<A>;
-  return detail::deadline_call<value, detail::shielded::no>(deadline,
-                                                            detail::to_task(std::move(what)));
+  return detail::limited<detail::shielded::no>(deadline, false, std::move(what));
 }
 
 /// The same with a limit from now on; a limit that is not positive stops `what` at its first await.
 template <typename A>
 [[nodiscard]] auto with_timeout(clock::duration limit, A what) {
-  return with_deadline(detail::after(limit), std::move(what));
+  const bool ahead = limit > clock::duration::zero();
+  return detail::limited<detail::shielded::no>(detail::after(limit), ahead, std::move(what));
 }
 
 /// Runs `what`, which a cancel of the calling task does not reach: for a clean-up that must itself
 /// wait. Works in a cancelled task, too. Only the limit ends it early. Errors: errc::timed_out.
 template <typename A>
 [[nodiscard]] auto shield(clock::duration limit, A what) {
-  using value = detail::task_value<A>;
-  return detail::deadline_call<value, detail::shielded::yes>(detail::after(limit),
-                                                             detail::to_task(std::move(what)));
+  const bool ahead = limit > clock::duration::zero();
+  return detail::limited<detail::shielded::yes>(detail::after(limit), ahead, std::move(what));
 }
 
 }  // namespace corespun

@@ -124,6 +124,18 @@ TEST(with_timeout, a_limit_that_is_not_positive_stops_at_the_first_await_and_not
   }
 }
 
+TEST(with_timeout, awaited_when_its_limit_has_passed_ends_all_the_same) {
+  virtual_time time;
+  time.run([&]() -> task<> {
+    auto limited = with_timeout(1ms, forever());
+    co_await sleep_for(2ms);
+    const auto r = co_await std::move(limited);
+    EXPECT_FALSE(r);
+    EXPECT_EQ(r.error(), errc::timed_out);
+    EXPECT_LE(time.elapsed(), 3ms);
+  });
+}
+
 TEST(with_timeout, the_longest_limit_there_is_means_none) {
   virtual_time time;
   time.run([&]() -> task<> {
