@@ -62,20 +62,6 @@ struct serve_options {
 
 namespace detail {
 
-/// A place for one connection of a core; given back by the destructor, on whatever core.
-class place {
- public:
-  explicit place(semaphore& all) noexcept : all_(&all) {}
-  place(place&& other) noexcept : all_(std::exchange(other.all_, nullptr)) {}
-  place& operator=(place&&) = delete;
-  ~place() {
-    if (all_ != nullptr) all_->release();
-  }
-
- private:
-  semaphore* all_;
-};
-
 /// When the next connection may be accepted.
 class pace {
  public:
@@ -173,8 +159,7 @@ class server_part {
 
   task<> accept_all() {
     while (true) {
-      co_await places_.acquire();
-      place mine(places_);
+      auto mine = co_await places_.hold();
       if (pace_.limited()) co_await pace_.next();
       result<tcp_stream> stream = co_await listener_.accept();
       std::error_code error = stream ? start(std::move(*stream), std::move(mine)) : stream.error();
@@ -188,7 +173,7 @@ class server_part {
     }
   }
 
-  std::error_code start(tcp_stream stream, place mine) {
+  std::error_code start(tcp_stream stream, semaphore::guard mine) {
     try {
       const unsigned core = placement_ ? chosen_for(stream) : this_core::index();
       auto known = all_ != nullptr ? std::make_unique<connections::entry>(*all_, core) : nullptr;
@@ -206,7 +191,7 @@ class server_part {
     return core_beside(*core::current(), core, "placement: chose").index();
   }
 
-  static task<> one_connection(server_part* self, tcp_stream stream, place,
+  static task<> one_connection(server_part* self, tcp_stream stream, semaphore::guard,
                                std::unique_ptr<connections::entry> known) {
     try {
       if (known != nullptr) known->begins(stream);

@@ -34,6 +34,30 @@ TEST(semaphore, counts) {
   });
 }
 
+TEST(semaphore, a_guard_gives_its_permit_back_to_who_waits) {
+  run([](scope& in) -> task<> {
+    semaphore s(2);
+    bool came = false;
+    auto third = [&]() -> task<> {
+      const semaphore::guard mine = co_await s.hold();
+      came = true;
+    };
+    {
+      semaphore::guard one = co_await s.hold();
+      const semaphore::guard two = co_await s.hold();
+      EXPECT_EQ(s.available(), 0u);
+      auto waits = in.spawn(third);
+      co_await test::let_others_run();
+      EXPECT_FALSE(came);
+      one.unlock();
+      (void)co_await waits.join();
+      EXPECT_TRUE(came);
+      EXPECT_EQ(s.available(), 1u);
+    }
+    EXPECT_EQ(s.available(), 2u);
+  });
+}
+
 TEST(semaphore, a_large_request_is_not_overtaken) {
   run([](scope& in) -> task<> {
     semaphore s(0);
