@@ -208,6 +208,16 @@ TEST_P(http_floor, answers_each_request_once_however_it_was_cut) {
   }
 }
 
+// The server and the load are children of this process. So its figures must hold both.
+TEST_P(http_floor, is_measured_with_the_process_that_started_it) {
+  const program server = start();
+  const outcome load =
+      run_load({"--port", port_text(), "--connections", "3", "--http", "/", "--seconds", "0.3",
+                "--server-pid", std::to_string(getpid()), "--json"});
+  ASSERT_EQ(load.status, 0) << load.errors;
+  EXPECT_GT(number(load.output, "cpu"), number(load.output, "load_cpu")) << load.output;
+}
+
 TEST(load, says_that_nobody_listens) {
   const auto [held, port] = bound_socket();
   const outcome load = run_load({"--port", std::to_string(port), "--connections", "3"});
