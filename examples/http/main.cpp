@@ -3,8 +3,8 @@
 // Try it: curl -v http://127.0.0.1:PORT/
 //
 // All requests of one read are answered by one write. A connection that completes no request within
-// the limit is closed, be it idle, be its request or its reading slow: one timer per connection, which
-// looks at its clock no more often than that. The limit also ends a peer that never reads.
+// the limit is closed, be it idle, be its requests or its reading slow. That takes one timer for
+// each connection, which looks at the clock no more often than the limit says.
 
 #include "../server.hpp"
 #include "../stats.hpp"
@@ -126,7 +126,7 @@ task<> see_off(tcp_stream& stream) {
 
 task<> answer(tcp_stream& stream, site& all, clock::time_point& due) {
   example::counters& count = (*all.counts)[this_core::index()];  // a connection stays on its core
-  author& author = all.authors[this_core::index()];
+  author& writer = all.authors[this_core::index()];
   example::count(count.connections);
   http::request_reader reader;
   std::string answers;
@@ -134,11 +134,11 @@ task<> answer(tcp_stream& stream, site& all, clock::time_point& due) {
     result<lease> data = co_await stream.recv();
     if (!data || data->empty()) co_return;
     const clock::time_point now = clock::now();
-    author.look_at_clock(now);
+    writer.look_at_clock(now);
     std::uint64_t requests = 0;
     std::string_view bytes = data->text();
     while (reader.found().keep_alive && reader.next(bytes)) {
-      author.write(answers, reader.found());
+      writer.write(answers, reader.found());
       ++requests;
     }
     *data = {};  // nobody else waits for a buffer because this peer is slow

@@ -1,6 +1,6 @@
 """Servers that answer as fast as they can, one after the other: the CPU time of a request, beside
-that of a floor and of peers. On one core they have a CPU for themselves and the load has another; on
-more cores they share all of them."""
+that of a floor and of peers. On one core they have a CPU for themselves and the load has another;
+on more cores they share all of them."""
 
 import statistics
 
@@ -46,8 +46,8 @@ class Case:
     """Runs of all servers under the same conditions, {server: [run, …]}."""
 
     def __init__(self, at, title, cores, options, floors, **load):
-        """at, title: the conditions, briefly and in full; floors: {server: its floor}; load: options
-        of the load generator."""
+        """at, title: the conditions, and what need not be said again; floors: {server: its floor};
+        load: options of the load generator."""
         self.at, self.title = f"{at}, {common.on_cores(cores)}", title
         self.cores, self.options, self.floors, self.load = cores, options, floors, load
         self.runs = {name: [] for name in options.programs}
@@ -87,7 +87,7 @@ class Case:
         return common.ratios(single.cpu(name), self.cpu(name))
 
     def report(self, record, pairs, limit, single):
-        """pairs: what of corespun is compared with what; limit(other): for the CPU time per request
+        """pairs: what is compared with what, corespun first; limit(other): for the CPU time per request
         relative to another server's, on one core."""
         head = ["", "CPU µs/request", "min–max", "requests/s", "p50 µs", "p99 µs",
                 "syscalls/request", "to raw", "min–max"]
@@ -100,7 +100,7 @@ class Case:
                 record.compare("CPU per request", self.cpu(name), self.cpu(other), other, us=name,
                                at=self.at, unit="µs", limit=limit(other) if not single else None)
         if single:
-            for name in filter(self.runs.get, self.floors):
+            for name in filter(self.runs.get, dict(pairs)):
                 record.target("requests per CPU second to those on 1 core",
                               self.scaling(name, single), 0.95, us=name, at=self.at, unit="×",
                               lower=False)
@@ -133,7 +133,7 @@ def measure(record, cases, what, pairs, limit):
 
 
 def curve(record, title, points):
-    """CPU time over connections, {connections: case}, where there is more than one number of them."""
+    """CPU time over connections, {connections: case}, where there are several numbers of them."""
     if len(points) > 1:
         names = next(iter(points.values())).runs
         record.lines(title, "connections", "CPU µs per request",

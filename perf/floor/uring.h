@@ -1,15 +1,15 @@
 #pragma once
-// The floor for servers on io_uring: the fastest that we know how to write with it by hand, on threads
-// that share nothing. Others are measured against it, so it takes part in no abstraction. A server
-// includes this file once and says what it answers: opt, room_for() and answer().
+// The floor for servers on io_uring: the fastest that we know how to write with it by hand, on
+// threads that share nothing. Others are measured against it, so it takes part in no abstraction. A
+// server includes this file once and says what it answers: opt, room_for() and answer().
 //
 // Method
 //   - SINGLE_ISSUER and DEFER_TASKRUN; the ring's own descriptor is registered. One io_uring_enter
 //     per turn submits what the turn queued, and waits.
 //   - Multishot accept. Multishot receive into one buffer ring: an idle connection holds no buffer.
-//   - Bytes are answered in the buffers they arrived in, all that a turn received on a connection by
-//     one send; with MSG_WAITALL, so that the kernel finishes a short send by itself. Sent buffers
-//     go back to the ring, all of a turn with one store.
+//   - Bytes are answered in the buffers they arrived in, all that a turn received on a connection
+//     by one send; with MSG_WAITALL, so that the kernel finishes a short send by itself. Sent
+//     buffers go back to the ring, all of a turn with one store.
 //   - Buffers start one cache line further than their size says: else all heads would compete for
 //     the same few sets of the cache.
 //
@@ -286,6 +286,7 @@ static void open_ring(void) {
   buffers = calloc(opt.buffers, sizeof *buffers);
   if (!memory || !buffer_ring || !buffers) die(&opt, "ask for fewer --buffers", "allocating");
   madvise(memory, bytes, MADV_HUGEPAGE);
+  memset(memory, 0, bytes);  // its page faults come before the first request
 
   struct io_uring_buf_reg reg = {
       .ring_addr = (uintptr_t)buffer_ring, .ring_entries = opt.buffers, .bgid = buffer_group};

@@ -1,12 +1,12 @@
-// Answers "hello" to requests of HTTP/1.1 on io_uring, written by hand: uring.h, and what is below. It
-// is a measure and no server: it looks for the ends of heads only, whatever was asked for, and
+// Answers "hello" to requests of HTTP/1.1 on io_uring, written by hand: uring.h, and what is below.
+// It is a measure and no server: it looks for the ends of heads only, whatever was asked for, and
 // requests have no bodies.
 
 #define _GNU_SOURCE 1
 #include "uring.h"
 
 static struct options opt = {
-    .name = "uring_http", .host = "127.0.0.1", .cores = 1, .buffers = 256, .buffer_bytes = 2048};
+    .name = "uring_http", .host = "127.0.0.1", .cores = 1, .buffers = 256, .buffer_bytes = 1024};
 
 static _Thread_local char hello[128];
 static _Thread_local size_t hello_bytes;

@@ -1,5 +1,5 @@
-// Answers "hello" with net/http, as its users write it: a handler, and the server that does the rest.
-// GOMAXPROCS is the number of cores; Go does not pin.
+// Answers "hello" with net/http, as its users write it: a handler, and the server that does the
+// rest. GOMAXPROCS is the number of cores; Go does not pin.
 package main
 
 import (
