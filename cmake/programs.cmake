@@ -31,6 +31,11 @@ if(CORESPUN_EXAMPLES)
   target_link_libraries(examples_kv_parts PUBLIC corespun::corespun)
   corespun_program(examples/kv examples/kv/main.cpp)
   target_link_libraries(examples_kv PRIVATE examples_kv_parts)
+
+  add_library(examples_http_parts STATIC examples/http/request.cpp)
+  target_compile_features(examples_http_parts PUBLIC cxx_std_23)
+  corespun_program(examples/http examples/http/main.cpp)
+  target_link_libraries(examples_http PRIVATE examples_http_parts corespun::corespun)
 endif()
 
 if(CORESPUN_PERF)

@@ -45,7 +45,7 @@ corespun_tests(io LANES uring epoll small sim)
 corespun_tests(net LANES uring epoll small sim)
 corespun_tests(sim LANES world)
 if(CORESPUN_EXAMPLES)
-  corespun_tests(examples LANES uring epoll small STARTS examples)
+  corespun_tests(examples LANES uring epoll small STARTS examples LINKS examples_http_parts)
   corespun_tests(kv LANES uring epoll small STARTS examples LINKS examples_kv_parts)
   add_test(NAME kv.differential COMMAND Python3::Interpreter tests/kv/differential
            --kv $<TARGET_FILE:examples_kv> WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})

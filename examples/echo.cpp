@@ -1,68 +1,27 @@
 // echo: sends back what it receives, on all cores. What perf/ measures.
 
 #include "server.hpp"
+#include "stats.hpp"
 
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <atomic>
 #include <memory>
-#include <string>
 #include <vector>
 
 using namespace corespun;
 
-struct counters {
-  alignas(64) std::atomic<std::uint64_t> requests{0};
-  std::atomic<std::uint64_t> connections{0};
-  std::atomic<std::uint64_t> system_calls{0};
-};
-
-// Each core writes its own counters only.
-void count(std::atomic<std::uint64_t>& counter) {
-  counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-}
-
-task<> echo(tcp_stream stream, std::vector<counters>& all, bool multishot) {
-  counters& mine = all[this_core::index()];  // a connection stays on its core
-  count(mine.connections);
+task<> echo(tcp_stream stream, std::vector<example::counters>& all, bool multishot) {
+  example::counters& mine = all[this_core::index()];  // a connection stays on its core
+  example::count(mine.connections);
   if (multishot) stream.use_multishot();
   while (true) {
     result<lease> data = co_await stream.recv();
     if (!data || data->empty()) break;
     result<> sent = co_await stream.write_all(data->bytes());
     if (!sent) break;
-    count(mine.requests);
+    example::count(mine.requests);
   }
-}
-
-task<> print_stats(std::shared_ptr<std::vector<counters>> all, bool wanted) {
-  if (!wanted) co_return;
-  std::uint64_t requests = 0;
-  std::uint64_t connections = 0;
-  std::uint64_t system_calls = 0;
-  std::string by_core;
-  auto ask_all = [&](scope& s) -> task<> {
-    for (unsigned core = 0; core < this_core::count(); ++core) {
-      (void)s.spawn_on(core, [&mine = (*all)[core]]() -> task<> {
-        mine.system_calls = this_core_io().system_calls;
-        co_return;
-      });
-    }
-    co_return;
-  };
-  co_await with_scope(ask_all);
-  for (const counters& c : *all) {
-    requests += c.requests;
-    connections += c.connections;
-    system_calls += c.system_calls;
-    by_core += (by_core.empty() ? "" : ",") + std::to_string(c.requests);
-  }
-  std::printf(
-      "{\"requests\":%llu,\"connections\":%llu,\"syscalls\":%llu,\"requests_by_core\":[%s],"
-      "\"driver\":\"%s\"}\n",
-      static_cast<unsigned long long>(requests), static_cast<unsigned long long>(connections),
-      static_cast<unsigned long long>(system_calls), by_core.c_str(), this_core::driver_name());
 }
 
 /// That this process may open, of which it makes use.
@@ -93,8 +52,8 @@ int main(int argc, char** argv) {
   if (direct) o.io.direct_descriptors = most;
   auto start = [&](scope& s) -> task<int> {
     // The scope outlives all connections, and its exit handler keeps the counters alive.
-    const auto all = std::make_shared<std::vector<counters>>(this_core::count());
-    s.on_exit([all, stats]() -> task<> { return print_stats(all, stats); });
+    const auto all = std::make_shared<std::vector<example::counters>>(this_core::count());
+    s.on_exit([all, stats]() -> task<> { return example::print_stats(all, stats); });
     auto handler = [all, multishot](tcp_stream stream) {
       return echo(std::move(stream), *all, multishot);
     };

@@ -19,11 +19,12 @@ struct server_options {
   unsigned cores = 0;
 };
 
-/// An option without a value that only this example has.
+/// An option that only this example has: without a value, or with a number.
 struct flag {
   const char* name;
   const char* text;
-  bool* on;
+  bool* on = nullptr;
+  unsigned* number = nullptr;
 };
 using flags = std::initializer_list<flag>;
 
@@ -34,7 +35,10 @@ using flags = std::initializer_list<flag>;
                "  --port N     listen on 127.0.0.1:N; 0, the default: any free port\n"
                "  --cores N    run on N cores; 0, the default: all that this process may use\n",
                name, what);
-  for (const flag& f : own) std::fprintf(out, "  %-12s %s\n", f.name, f.text);
+  for (const flag& f : own) {
+    const std::string option = std::string(f.name) + (f.number != nullptr ? " N" : "");
+    std::fprintf(out, "  %-12s %s\n", option.c_str(), f.text);
+  }
   std::fprintf(out,
                "  --help       this text\n"
                "CORESPUN_DRIVER=uring|epoll chooses how the cores wait. SIGINT or SIGTERM ends the "
@@ -47,12 +51,6 @@ inline server_options parse(int argc, char** argv, const char* what, flags own =
   for (int i = 1; i < argc; ++i) {
     const std::string_view arg = argv[i];
     if (arg == "--help") usage(argv[0], what, own, 0);
-    const auto* const found =
-        std::find_if(own.begin(), own.end(), [&](const flag& f) { return arg == f.name; });
-    if (found != own.end()) {
-      *found->on = true;
-      continue;
-    }
     const auto number = [&](auto& into) {
       const std::string_view text = i + 1 < argc ? argv[++i] : "";
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), into);
@@ -62,10 +60,16 @@ inline server_options parse(int argc, char** argv, const char* what, flags own =
         usage(argv[0], what, own, 2);
       }
     };
+    const auto* const found =
+        std::find_if(own.begin(), own.end(), [&](const flag& f) { return arg == f.name; });
     if (arg == "--port") {
       number(o.port);
     } else if (arg == "--cores") {
       number(o.cores);
+    } else if (found != own.end() && found->number != nullptr) {
+      number(*found->number);
+    } else if (found != own.end()) {
+      *found->on = true;
     } else {
       std::fprintf(stderr, "%s: unknown option '%s'\n", argv[0], argv[i]);
       usage(argv[0], what, own, 2);

@@ -36,7 +36,7 @@ struct options {
 };
 
 struct counters {
-  uint64_t requests;  // receives that returned bytes; equals messages where nothing is pipelined
+  uint64_t requests;  // of an echo: receives that returned bytes, one each if nothing is pipelined
   uint64_t connections;  // accepted
   uint64_t syscalls;  // made by the loop, set-up not included; 0: not counted
 };
@@ -73,7 +73,7 @@ __attribute__((noreturn, format(printf, 3, 4))) static inline void die(const str
 static inline void print_help(const struct options* o, FILE* to) {
   fprintf(to,
           "usage: %s [options]\n"
-          "Echoes every byte of every TCP connection, until SIGTERM or SIGINT.\n"
+          "Answers on every TCP connection, until SIGTERM or SIGINT.\n"
           "  --host ADDRESS     where to listen (%s)\n"
           "  --port N           0 takes a free one (%u)\n"
           "  --cores N          threads, each pinned to a CPU and with a listener of its own (%u)\n"

@@ -186,7 +186,7 @@ class parent {
     report_.window_s = seconds(last.at - first.at).count();
     report_.requests = last.requests - first.requests;
     report_.own_cpu_ns = last.own_cpu_ns - first.own_cpu_ns;
-    if (first.server_cpu_ns && last.server_cpu_ns)
+    if (first.server_cpu_ns && last.server_cpu_ns && *first.server_cpu_ns <= *last.server_cpu_ns)
       report_.server.cpu_ns = *last.server_cpu_ns - *first.server_cpu_ns;
   }
 

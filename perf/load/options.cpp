@@ -63,7 +63,7 @@ and latency counts from then on. What is due on a connection with a full pipelin
   --timeout S         for an answer, for a connection and its first one, and for all that is
                       unanswered at the end of the measurement (10)
   --cpu LIST          pin the processes to these CPUs in turn, as in 1 or 0,2-3
-  --server-pid PID    also measure this process: CPU time and memory
+  --server-pid PID    also measure this process and its descendants: CPU time and memory
   --json              one JSON object on stdout instead of text; report.cpp documents it
   --help
 

@@ -34,7 +34,7 @@
 //                       only with --stall: latency_us of the messages that asked the server to
 //                       compute, and of the others
 //   server              only with --server-pid; a value is null if the process had ended
-//     cpu_us_per_request        CPU time of all its threads in the window per request
+//     cpu_us_per_request        CPU time of it and its descendants in the window per request
 //     cpu                       as load_cpu
 //     rss_before_bytes, rss_idle_bytes, rss_after_bytes
 //                               resident memory before the first connection; with all of them, each

@@ -187,6 +187,37 @@ TEST_P(floor, survives_a_peer_that_resets) {
   EXPECT_TRUE(exchange(connect_to(port), "still here") == "still here");
 }
 
+class http_floor : public floor {};
+INSTANTIATE_TEST_SUITE_P(servers, http_floor,
+                         testing::Values(floor_server{"floor/uring_http", "uring"}),
+                         [](const auto& test) { return std::string(test.param.driver); });
+
+// In buffers of 7 bytes no head is whole, and some bytes complete no head.
+TEST_P(http_floor, answers_each_request_once_however_it_was_cut) {
+  std::string requests;
+  for (int i = 0; i < 1000; ++i) requests += "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n";
+  for (const char* bytes : {"7", "1024"}) {
+    program server = start({"--buffer-size", bytes});
+    const std::string answers = exchange(connect_to(port), requests);
+    std::size_t count = 0;
+    for (std::size_t at = 0; at < answers.size(); ++count) {
+      ASSERT_TRUE(answers.substr(at).starts_with("HTTP/1.1 200 OK\r\n")) << answers.substr(at, 99);
+      at = answers.find("\r\n\r\nhello\n", at) + 10;
+    }
+    EXPECT_EQ(count, 1000U);
+  }
+}
+
+// The server and the load are children of this process. So its figures must hold both.
+TEST_P(http_floor, is_measured_with_the_process_that_started_it) {
+  const program server = start();
+  const outcome load =
+      run_load({"--port", port_text(), "--connections", "3", "--http", "/", "--seconds", "0.3",
+                "--server-pid", std::to_string(getpid()), "--json"});
+  ASSERT_EQ(load.status, 0) << load.errors;
+  EXPECT_GT(number(load.output, "cpu"), number(load.output, "load_cpu")) << load.output;
+}
+
 TEST(load, says_that_nobody_listens) {
   const auto [held, port] = bound_socket();
   const outcome load = run_load({"--port", std::to_string(port), "--connections", "3"});
