@@ -91,8 +91,8 @@ class reply_to {
   /// A value, or std::unexpected(error); once. It does not matter whether the asker still waits.
   void answer(result<R> r) {
     if (!asker_) return;
-    answered_ = true;
     asker_->set_value(std::move(r));
+    answered_ = true;
   }
 
  private:
@@ -180,6 +180,11 @@ task<result<reply_of<Q>>> ask(std::shared_ptr<channel<Msg>> box, Q question,
   auto answer = asker.get_future();
   question.reply = reply_to<reply_of<Q>>(std::move(asker));
   Msg m(std::move(question));
+  if (until == clock::time_point::max()) {
+    const result<> sent = co_await box->send_from(m);
+    if (!sent) co_return std::unexpected(sent.error());
+    co_return co_await std::move(answer);
+  }
   const auto sent = co_await select(box->send_from(m), sleep_until(until));
   if (sent.index() == 1) co_return std::unexpected(make_error_code(errc::timed_out));
   if (!std::get<0>(sent)) co_return std::unexpected(std::get<0>(sent).error());

@@ -19,19 +19,23 @@
 // Invariants
 //   - It runs as a part of the task that asks: on its core, under its cancel and deadline. Different
 //     tasks may ask, one after the other.
-//   - When the asking task is cancelled while it awaits something, its frames are destroyed, from
-//     the innermost outwards, before those of the task; it has ended then.
+//   - When the asking task is cancelled while it awaits something, also by a limit of time for the
+//     step, its frames are destroyed, from the innermost outwards, before those of the task. It has
+//     ended then, and each later step throws errc::cancelled in a std::system_error, lest what is
+//     missing be taken for the end.
 //   - close(), or the destructor: the same where it stands at a co_yield. Clean-up that has to wait
 //     belongs into scope::on_exit() or shield() of who asks.
 // Memory: one frame; nothing per step.
 // Threads: one at a time.
 
 #include <corespun/runtime/coroutine.hpp>
+#include <corespun/runtime/result.hpp>
 #include <corespun/runtime/task.hpp>
 
 #include <coroutine>
 #include <exception>
 #include <memory>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -45,6 +49,11 @@ template <typename T>
 using async_generator = async_coroutine<T>;
 
 namespace detail {
+
+[[noreturn]] inline void was_cancelled() {
+  throw std::system_error(make_error_code(errc::cancelled),
+                          "a step of a coroutine whose step before was cancelled");
+}
 
 /// Of those that take and give the same, and so can be inside of each other: each is awaited by the
 /// one around it, the outermost by who asks.
@@ -89,9 +98,11 @@ class [[nodiscard]] async_coroutine {
   template <typename Gift>
   class asks;
 
-  async_coroutine(async_coroutine&& other) noexcept : frame_(other.release()) {}
+  async_coroutine(async_coroutine&& other) noexcept
+      : frame_(other.release()), cancelled_(other.cancelled_) {}
   async_coroutine& operator=(async_coroutine&& other) noexcept {
     async_coroutine old(std::exchange(frame_, other.release()));
+    cancelled_ = other.cancelled_;
     return *this;
   }
   ~async_coroutine() {
@@ -124,6 +135,7 @@ class [[nodiscard]] async_coroutine {
   void close() {
     detail::must_not_run(is_running(), "close()");
     if (!is_closed()) end();
+    cancelled_ = false;
   }
 
   [[nodiscard]] coroutine_state state() const noexcept {
@@ -176,6 +188,7 @@ class [[nodiscard]] async_coroutine {
   }
 
   handle frame_;
+  bool cancelled_ = false;  // and that was its end
 };
 
 /// A step, to be awaited at once. Gift: what goes in: nothing, a value or an exception.
@@ -186,7 +199,9 @@ class [[nodiscard]] async_coroutine<Out, In, Ret>::asks : private detail::task_a
   asks(async_coroutine& of, Gift&& gift) : of_(of), gift_(std::move(gift)) {}
   asks(asks&& not_awaited) : of_(not_awaited.of_), gift_(std::move(not_awaited.gift_)) {}
   ~asks() {
-    if (parent && !child) of_.frame_ = nullptr;  // stopped: its frames are gone
+    if (!parent || child) return;
+    of_.frame_ = nullptr;  // stopped: its frames are gone
+    of_.cancelled_ = true;
   }
 
   /// True: it has ended.
@@ -197,6 +212,7 @@ class [[nodiscard]] async_coroutine<Out, In, Ret>::asks : private detail::task_a
       if (of_.state() == coroutine_state::created) of_.end();
       if (of_.is_closed()) std::rethrow_exception(std::move(gift_));
     } else {
+      if (of_.cancelled_) detail::was_cancelled();
       if (of_.is_closed()) return true;
       if constexpr (std::is_same_v<Gift, sent_value>) {
         if (!of_.frame_.promise().started) detail::has_not_started();

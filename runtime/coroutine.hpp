@@ -31,7 +31,8 @@
 //     meanwhile.
 // Errors: std::logic_error, which changes nothing, for what makes no sense: send() to one that has not
 // started, next() of one that waits for a value, all of them of one that runs (from its own body, or
-// from its on_close()), result() without one. Destroyed by its own body: aborts.
+// from its on_close()), result() without one. Destroyed by its own body, or delegated to while it
+// runs: aborts.
 // It cannot co_await tasks: that is refused by the compiler. async_coroutine can.
 // Arguments are those of a coroutine: references must outlive it, and so must a lambda that is one.
 // Threads: one at a time.

@@ -16,7 +16,7 @@ namespace corespun {
 /// While it lives this thread is that of the core. A simulation lends its thread turn by turn.
 class loop::running {
  public:
-  explicit running(loop& l) noexcept {
+  explicit running(loop& l) noexcept : loop_(l) {
     if (detail::core::current() != nullptr)
       detail::caller_bug("a loop is run, or made, inside a task or a call of a loop",
                          "co_await the task, or give the loop a thread of its own");
@@ -27,7 +27,13 @@ class loop::running {
   }
   running(const running&) = delete;
   running& operator=(const running&) = delete;
-  ~running() { detail::core::stand_in(nullptr); }
+  ~running() {
+    loop_.stopped_ = false;  // it has ended this run, however that ended
+    detail::core::stand_in(nullptr);
+  }
+
+ private:
+  loop& loop_;
 };
 
 loop::loop(loop_options options)
@@ -47,20 +53,17 @@ loop::~loop() {
     const running here(*this);
     ending_ = true;
     (void)core_.take_mail();
-    while (calls_ != nullptr) {
-      if (!calls_->decided_.exchange(true, std::memory_order_relaxed)) {
-        discard(*calls_);
-      } else if (!core_.take_mail()) {
-        std::this_thread::yield();  // another thread is about to post its cancel
-      }
-    }
+    discard_calls();
     while (thrown_first_ != nullptr) std::exchange(thrown_first_, thrown_first_->after_)->drop();
     for (detail::loop_task* t = tasks_; t != nullptr; t = t->after_) detail::cancel_played(*t);
     drive_until([this] { return tasks_ == nullptr; });
     core_.ask_to_end();
     drive_until([this] { return core_.finished(); });
-    machine_.wait_for_posters();
-    (void)core_.take_mail();
+    // What goes may post: destructors do.
+    do {
+      machine_.wait_for_posters();
+      discard_calls();
+    } while (core_.take_mail());
   }
   if (simulation_ == nullptr) detail::release_free_frames();
 }
@@ -86,7 +89,7 @@ void loop::run() {
   do {
     (void)turn(clock::time_point::max());
     rethrow();
-  } while (!std::exchange(stopped_, false));
+  } while (!stopped_);
 }
 
 bool loop::run_once(clock::duration max_wait) {
@@ -95,7 +98,6 @@ bool loop::run_once(clock::duration max_wait) {
   const bool ran = turn(max_wait > max_wait.zero() ? detail::after(max_wait, core_.now())
                                                    : clock::time_point::min());
   rethrow();
-  stopped_ = false;
   return ran;
 }
 
@@ -123,7 +125,6 @@ void loop::wait_for(detail::root& main, std::coroutine_handle<> frame) {
     throw;
   }
   cancel();
-  stopped_ = false;
 }
 
 std::uint64_t loop::done() const noexcept { return called_ + core_.counts.tasks_run.get(); }
@@ -225,6 +226,16 @@ void loop::discard(detail::loop_call& c) noexcept {
   c.drop();
 }
 
+void loop::discard_calls() noexcept {
+  while (calls_ != nullptr) {
+    if (!calls_->decided_.exchange(true, std::memory_order_relaxed)) {
+      discard(*calls_);
+    } else if (!core_.take_mail()) {
+      std::this_thread::yield();  // another thread is about to post its cancel
+    }
+  }
+}
+
 // --- tasks ---
 
 void loop::send(detail::loop_task& t) noexcept {
@@ -259,7 +270,7 @@ void loop_task::arrive() noexcept { loop_.begin(*this); }
 void loop_call::arrive() noexcept {
   arrived_ = true;
   loop_.link(loop_.calls_, *this);
-  if (loop_.ending_) return;
+  if (loop_.ending_) return;  // discard_calls() follows
   if (due_ == clock::time_point::min()) {
     loop_.call(*this);
   } else {
@@ -268,7 +279,15 @@ void loop_call::arrive() noexcept {
   }
 }
 
-void loop_call::come_due() noexcept { loop_.call(*this); }
+/// Timers come before the mail of a turn: what this call posts would be called in the same one.
+void loop_call::come_due() noexcept {
+  arrived_ = false;
+  loop_.core_.post(arrival_.to<&loop_call::is_due>(*this));
+}
+void loop_call::is_due() noexcept {
+  arrived_ = true;
+  if (!loop_.ending_) loop_.call(*this);
+}
 
 // From here on until the cancel has arrived the loop stays: it has this call in its list.
 bool loop_call::cancel() noexcept {

@@ -71,13 +71,14 @@ class loop_call : public shared_block, private timer {
   friend class corespun::loop;
   void arrive() noexcept;
   void come_due() noexcept;
+  void is_due() noexcept;
   void cancel_arrives() noexcept;
 
   loop& loop_;
   const clock::time_point due_;  // min(): at once
   std::atomic<bool> decided_{false};  // it is called, or cancelled: by who sets it
   // the rest only on the loop's thread
-  bool arrived_ = false;
+  bool arrived_ = false;  // and is not on its way again
   loop_call* before_ = nullptr;
   loop_call* after_ = nullptr;
   std::exception_ptr thrown_;
@@ -201,8 +202,8 @@ class loop final : private detail::joiner {
     return f;
   }
 
-  /// The run…() that is under way ends with its turn; if there is none, the next one does. run() and
-  /// run_once() return; a task that is run is cancelled.
+  /// The run…() that is under way ends with its turn, whatever else ends it; if there is none, the next
+  /// one does. run() and run_once() return; a task that is run is cancelled.
   void stop() noexcept;
 
   // --- its own thread, not inside a task or a call ---
@@ -269,6 +270,7 @@ class loop final : private detail::joiner {
   static void unlink(Node*& list, Node& n) noexcept;
   void call(detail::loop_call& c) noexcept;
   void discard(detail::loop_call& c) noexcept;
+  void discard_calls() noexcept;
 
   detail::simulation* const simulation_;
   detail::machine machine_;

@@ -5,9 +5,11 @@
 //   co_await for_each(merge(s, 16, std::move(feeds)), print);
 //
 // Invariants, besides those of pipeline.hpp
+//   - The sources are tasks of the scope and end with it at the latest: what they refer to outlives
+//     the scope, not only the pipeline.
 //   - They read so many items ahead, and one more that each source has in its hand; then they wait.
-//   - When who pulls is gone, or has had an error, the sources are cancelled. What one still throws
-//     after that is dropped.
+//   - When who pulls is gone, or has had an error, the sources are cancelled, not awaited. What one
+//     still throws after that is dropped.
 //   - An error of a source comes after the items before it, and ends the other sources.
 //   - If the scope was cancelled, who pulls finds errc::cancelled thrown, lest what is missing be taken
 //     for the end.

@@ -139,7 +139,7 @@ class filter : public stage {
   Fn fn_;
 };
 
-/// std::vectors of so many items, at the end of what is left.
+/// std::vectors of so many items (at least one), at the end of what is left.
 class batch : public stage {
  public:
   explicit batch(std::size_t size) noexcept : size_(size) {}
@@ -170,7 +170,7 @@ class batch : public stage {
 };
 
 /// Passes a copy of each item to a sink beside, until that returns. It is told the end, too, or the
-/// error.
+/// error; if the main sink returns first, or nobody pulls any more, it is closed where it stands.
 template <typename T>
 class tee : public stage {
  public:
@@ -182,7 +182,7 @@ class tee : public stage {
 
   template <typename In>
   std::optional<T> operator()(In&& item) {
-    (void)side_.send(std::as_const(item));
+    if (side_.state() == coroutine_state::suspended) (void)side_.send(std::as_const(item));
     return std::forward<In>(item);
   }
   std::optional<T> end() {
@@ -204,16 +204,20 @@ class tee : public stage {
 /// the error that ends it, be it one of theirs; that is thrown then.
 template <typename T>
 sink<T> broadcast(std::vector<sink<T>> to) {
-  for (sink<T>& s : to) (void)corespun::detail::begin_sending(s);
   const auto some_take = [&] {
     std::erase_if(to, [](const sink<T>& s) { return s.state() == coroutine_state::closed; });
     return !to.empty();
   };
   std::exception_ptr error;
   try {
+    for (sink<T>& s : to) (void)corespun::detail::begin_sending(s);
     while (some_take()) {
-      const T item = co_yield {};
-      for (sink<T>& s : to) (void)s.send(item);
+      T item = co_yield {};
+      sink<T>& last = to.back();
+      for (sink<T>& s : to) {
+        if (&s != &last) (void)s.send(item);
+      }
+      (void)last.send(std::move(item));
     }
     co_return;
   } catch (const end_of_input&) {

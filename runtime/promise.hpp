@@ -186,7 +186,7 @@ class promise {
   /// Tasks that wait become ready, and the callback is called. Errors: what making the value
   /// throws; then the promise is not set.
   template <typename U = T>
-    requires(!std::is_void_v<T> && std::constructible_from<T, U>)
+    requires(!std::is_void_v<T> && std::is_convertible_v<U &&, T>)
   void set_value(U&& value) {
     set([&] { return outcome<T>::of(T(std::forward<U>(value))); });
   }

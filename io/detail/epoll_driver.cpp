@@ -26,8 +26,6 @@ namespace corespun::detail {
 namespace {
 
 constexpr std::uint32_t always = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET;
-// Reads of so many files before their tasks run: what was read is still in the cache when they write.
-constexpr int at_once = 16;
 
 std::system_error cannot(const char* call) {
   const std::error_code error = system_error_code(errno);
@@ -77,14 +75,16 @@ class epoll_driver final : public io_driver {
   }
 
   void poll(clock::time_point deadline) override {
-    if (seen_ == happened_) {
-      happened_ = std::max(wait(deadline), 0);
-      seen_ = 0;
-    }
-    for (const int until = std::min(happened_, seen_ + at_once); seen_ < until; ++seen_) {
-      const epoll_event& e = events_[static_cast<std::size_t>(seen_)];
-      if (e.data.ptr != nullptr) happened(*static_cast<file*>(e.data.ptr), e.events);
-    }
+    int n = 0;
+    do {
+      n = wait(deadline);
+      for (int i = 0; i < n; ++i) {
+        const epoll_event& e = events_[static_cast<std::size_t>(i)];
+        if (e.data.ptr != nullptr) happened(*static_cast<file*>(e.data.ptr), e.events);
+      }
+      deadline = clock::time_point::min();
+    } while (n == static_cast<int>(events_.size()) &&
+             !home_->has_ready());  // nobody waited for them
   }
 
  private:
@@ -269,9 +269,8 @@ class epoll_driver final : public io_driver {
   owned_fd epoll_;
   owned_fd bell_;
   bool precise_ = true;
-  std::array<epoll_event, 64> events_{};
-  int happened_ = 0;  // so many of them
-  int seen_ = 0;  // the others in the next turns, without asking the kernel
+  // So few that what a turn has read is still in the cache when its tasks write.
+  std::array<epoll_event, 16> events_{};
   std::unordered_map<int, file*> foreign_;
 };
 

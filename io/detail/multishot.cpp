@@ -53,8 +53,8 @@ bool multishot_queue::wait(std::coroutine_handle<> leaf, root& task, void* await
     task.op_result = next.result;
     task.op_flags = next.flags;
     from = next.from;
-    if (taken_ == queue_.size()) {
-      queue_.clear();
+    if (2 * taken_ >= queue_.size()) {  // also when it never runs empty
+      queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(taken_));
       taken_ = 0;
     }
     if (task.home().may_go_on_inline()) {

@@ -12,7 +12,7 @@ struct returned {
   std::optional<T> value;
 
   template <typename U = T>
-    requires std::is_constructible_v<T, U&&>
+    requires std::is_convertible_v<U&&, T>
   void return_value(U&& u) {
     value.emplace(std::forward<U>(u));
   }

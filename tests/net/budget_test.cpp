@@ -83,6 +83,26 @@ TEST(budget, a_request_with_a_deadline_takes_nothing_from_the_heap_either) {
   });
 }
 
+// Each message that is taken sends another one: some always wait.
+TEST(budget, a_queue_of_messages_that_never_runs_empty_does_not_grow) {
+  if (on_sim()) GTEST_SKIP() << "budgets are those of the real drivers";
+  run_io([]() -> task<> {
+    raw_pair ends = socket_pair(SOCK_SEQPACKET);
+    tcp_stream ours = stream_on(std::move(ends.one));
+    tcp_stream peer = stream_on(std::move(ends.two));
+    ours.use_multishot();
+    for (int i = 0; i < 3; ++i) need(co_await peer.write_all("ping"));
+    std::size_t before = 0;
+    for (int i = 0; i < 2'000; ++i) {
+      if (i == 100) before = heap_blocks();
+      const lease data = need(co_await ours.recv());
+      EXPECT_EQ(data.text(), "ping");
+      need(co_await peer.write_all("ping"));
+    }
+    EXPECT_EQ(heap_blocks() - before, 0u);
+  });
+}
+
 // A core that is busy makes one system call per turn of its loop, for all connections together. All
 // requests of a round are on their way before the first is answered; the answers are received on
 // another core.

@@ -33,6 +33,17 @@ async_generator<int> yields_between(int count) {
   }
 }
 
+/// Awaits a step that throws before anything runs.
+template <typename E, typename Step>
+bool throws_at_once(Step step) {
+  try {
+    (void)step.await_ready();
+  } catch (const E&) {
+    return true;
+  }
+  return false;
+}
+
 TEST(async_generator, gives_elements_between_which_it_awaits) {
   run([](scope&) -> task<> {
     auto g = yields_between(3);
@@ -132,7 +143,11 @@ TEST(async_generator, a_cancel_destroys_it_before_the_task_that_asks) {
     (void)co_await t.join();
     EXPECT_EQ(log, "1gt");
     EXPECT_EQ(g.state(), state::closed);
-    EXPECT_EQ(co_await g.next(), nullptr);
+    EXPECT_TRUE(throws_at_once<std::system_error>(g.next())) << "that was not the end";
+    auto moved = std::move(g);
+    EXPECT_TRUE(throws_at_once<std::system_error>(moved.next()));
+    moved.close();
+    EXPECT_EQ(co_await moved.next(), nullptr);
   });
 }
 
@@ -146,7 +161,10 @@ TEST(async_generator, a_timeout_of_a_step_ends_it_and_the_task_goes_on) {
     const auto step = co_await std::move(limited);
     EXPECT_FALSE(step.has_value());
     EXPECT_EQ(log, "g");
-    EXPECT_EQ(co_await g.next(), nullptr);
+    EXPECT_TRUE(throws_at_once<std::system_error>(g.next())) << "that was not the end";
+    auto other = yields_between(1);
+    other = std::move(g);
+    EXPECT_TRUE(throws_at_once<std::system_error>(other.next()));
   });
 }
 
@@ -242,17 +260,6 @@ async_coroutine<int, int, std::string> sums() {
     sum += more;
   }
   co_return std::to_string(sum);
-}
-
-/// Awaits a step that throws before anything runs.
-template <typename E, typename Step>
-bool throws_at_once(Step step) {
-  try {
-    (void)step.await_ready();
-  } catch (const E&) {
-    return true;
-  }
-  return false;
 }
 
 TEST(async_coroutine, gives_and_takes_until_it_returns) {

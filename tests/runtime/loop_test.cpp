@@ -67,6 +67,31 @@ TEST(loop, calls_in_a_later_turn_what_a_call_posts) {
   EXPECT_EQ(log, "abc");
 }
 
+TEST(loop, calls_in_a_later_turn_what_the_call_of_a_timer_posts) {
+  loop l(lane());
+  std::string log;
+  l.after(1ms, [&] {
+    log += 'a';
+    l.post([&] { log += 'b'; });
+  });
+  while (log.empty()) (void)l.run_once(1s);
+  EXPECT_EQ(log, "a");
+  EXPECT_TRUE(l.run_once(0s));
+  EXPECT_EQ(log, "ab");
+}
+
+TEST(loop, a_timer_that_is_due_can_still_be_cancelled_by_a_call_before_it) {
+  int alive = 0;
+  loop l(lane());
+  loop::handle second;
+  bool cancelled = false;
+  l.after(1ms, [&] { cancelled = second.cancel(); });
+  second = l.after(1ms, [owned = test::counted(alive)] { FAIL(); });
+  while (!cancelled) (void)l.run_once(1s);
+  drain(l);
+  EXPECT_EQ(alive, 0);
+}
+
 TEST(loop, keeps_the_order_of_each_thread_that_posts) {
   if (test::on_sim()) GTEST_SKIP() << "there no other thread may post";
   constexpr int each = 2000;
@@ -207,6 +232,41 @@ TEST(loop, a_handle_may_outlive_it) {
   EXPECT_FALSE(called.cancel());
 }
 
+/// Posts when it goes.
+class posts_late {
+ public:
+  posts_late(loop& l, loop::handle& posted, int& alive) noexcept
+      : loop_(&l), posted_(posted), alive_(alive) {}
+  posts_late(posts_late&& other) noexcept
+      : loop_(std::exchange(other.loop_, nullptr)), posted_(other.posted_), alive_(other.alive_) {}
+  posts_late& operator=(posts_late&&) = delete;
+  ~posts_late() {
+    if (loop_ != nullptr) posted_ = loop_->post([owned = test::counted(alive_)] { FAIL(); });
+  }
+
+ private:
+  loop* loop_;
+  loop::handle& posted_;
+  int& alive_;
+};
+
+task<> sleeps_with(posts_late) { co_await sleep_for(1h); }
+
+TEST(loop, what_destructors_post_while_it_goes_is_not_called_and_goes_too) {
+  int alive = 0;
+  loop::handle by_a_call;
+  loop::handle by_a_task;
+  {
+    loop l(lane());
+    l.after(1h, [late = posts_late(l, by_a_call, alive)] {});
+    (void)l.submit(sleeps_with, posts_late(l, by_a_task, alive));
+    drain(l);
+  }
+  EXPECT_EQ(alive, 0);
+  EXPECT_FALSE(by_a_call.cancel());
+  EXPECT_FALSE(by_a_task.cancel());
+}
+
 TEST(loop, each_call_is_made_or_cancelled_by_another_thread_never_both) {
   if (test::on_sim()) GTEST_SKIP() << "there no other thread may post";
   loop l(lane());
@@ -300,6 +360,16 @@ TEST(loop, a_stop_ends_one_run_only) {
   EXPECT_EQ(log, "ab");
 }
 
+TEST(loop, a_stop_ends_no_run_but_the_one_that_an_exception_ends) {
+  loop l(lane());
+  l.post([&] {
+    l.stop();
+    throw std::runtime_error("call");
+  });
+  EXPECT_THROW(l.run(), std::runtime_error);
+  EXPECT_TRUE(l.run([]() -> task<int> { co_return 7; }).has_value());
+}
+
 TEST(loop, that_has_nothing_to_do_ends_by_a_stop_from_before_be_it_once_or_twice) {
   loop l(lane());
   l.stop();
@@ -385,8 +455,11 @@ TEST(loop, what_a_call_throws_leaves_the_run_and_the_others_are_called) {
     }
     EXPECT_EQ(log, "a");
   }
-  l.post([&] { log += 'b'; });
-  l.run();  // the stop of then
+  l.post([&] {
+    log += 'b';
+    l.stop();
+  });
+  l.run();
   EXPECT_EQ(log, "ab");
   l.post([] { throw 1; });
   EXPECT_THROW((void)l.run_once(0s), int);

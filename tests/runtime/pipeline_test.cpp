@@ -202,6 +202,51 @@ TEST(pipeline, broadcast_tells_all_whatever_one_does) {
   EXPECT_EQ(two, "1x");
 }
 
+sink<std::string> throws_before_it_takes() {
+  throw std::runtime_error("begin");
+  co_yield {};
+}
+
+TEST(pipeline, broadcast_tells_all_that_one_cannot_begin) {
+  std::string one;
+  std::vector<sink<std::string>> to;
+  to.push_back(keep(one));
+  to.push_back(throws_before_it_takes());
+  EXPECT_THROW(up_to(3) | map(text) | pipe::broadcast(std::move(to)), std::runtime_error);
+  EXPECT_EQ(one, "x");
+}
+
+/// Counts its copies.
+struct copied {
+  int& copies;
+  explicit copied(int& n) noexcept : copies(n) {}
+  copied(copied&& other) noexcept : copies(other.copies) {}
+  copied& operator=(copied&&) noexcept { return *this; }
+  copied(const copied& other) noexcept : copies(other.copies) { ++copies; }
+  copied& operator=(const copied&) = delete;
+};
+generator<copied> items(int count, int& copies) {
+  while (count-- > 0) co_yield copied(copies);
+}
+sink<copied> takes_items(int count) {
+  while (count-- > 0) {
+    const copied item = co_yield {};
+    (void)item;
+  }
+}
+
+TEST(pipeline, copies_only_for_those_that_still_take) {
+  int copies = 0;
+  items(10, copies) | tee(takes_items(2)) | takes_items(10);
+  EXPECT_EQ(copies, 2);
+  copies = 0;
+  std::vector<sink<copied>> to;
+  to.push_back(takes_items(3));
+  to.push_back(takes_items(10));
+  items(10, copies) | pipe::broadcast(std::move(to));
+  EXPECT_EQ(copies, 3);
+}
+
 /// Throws at the end.
 class fails_at_the_end : public stage {
  public:

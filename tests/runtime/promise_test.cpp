@@ -356,7 +356,7 @@ TEST(future, get_on_a_core_aborts_with_advice) {
 
 TEST(promise, whose_value_cannot_be_made_is_not_set) {
   struct picky {
-    explicit picky(int n) {
+    picky(int n) {
       if (n == 0) throw std::invalid_argument("zero");
     }
   };
@@ -366,6 +366,15 @@ TEST(promise, whose_value_cannot_be_made_is_not_set) {
   EXPECT_FALSE(f.ready());
   p.set_value(1);
   EXPECT_TRUE(f.ready());
+}
+
+template <typename T, typename From>
+concept settable = requires(promise<T>& p, From from) { p.set_value(from); };
+
+TEST(promise, is_not_set_through_an_explicit_constructor) {
+  EXPECT_TRUE((settable<std::string, const char*>));
+  EXPECT_FALSE((settable<std::vector<int>, int>)) << "no vector of that many";
+  EXPECT_FALSE((settable<std::unique_ptr<int>, int*>));
 }
 
 TEST(promise, that_was_moved_still_has_its_future) {
