@@ -265,6 +265,16 @@ void fail([[maybe_unused]] S& stage, [[maybe_unused]] const std::exception_ptr& 
   if constexpr (requires { stage.fail(why); }) stage.fail(why);
 }
 
+/// What a stage still holds at the end.
+template <typename Out, typename S>
+std::optional<Out> rest_of([[maybe_unused]] S& stage) {
+  if constexpr (requires { stage.end(); }) {
+    return stage.end();
+  } else {
+    return {};
+  }
+}
+
 template <typename In, typename V, typename A, typename S>
 generator<stage_output<In, S>> pull(generator<In, V, A> from, S stage) {
   using yielded = typename generator<In, V, A>::yielded;
@@ -274,10 +284,8 @@ generator<stage_output<In, S>> pull(generator<In, V, A> from, S stage) {
       auto out = made(static_cast<yielded>(*item));
       if (out) co_yield std::move(*out);
     }
-    if constexpr (requires { made.end(); }) {
-      auto rest = made.end();
-      if (rest) co_yield std::move(*rest);
-    }
+    auto rest = rest_of<stage_output<In, S>>(made);
+    if (rest) co_yield std::move(*rest);
   } catch (...) {
     fail(made, std::current_exception());
     throw;
@@ -294,10 +302,8 @@ async_generator<stage_output<In, S>> pull(async_generator<In> from, S stage) {
       auto out = made(static_cast<yielded>(*item));
       if (out) co_yield std::move(*out);
     }
-    if constexpr (requires { made.end(); }) {
-      auto rest = made.end();
-      if (rest) co_yield std::move(*rest);
-    }
+    auto rest = rest_of<stage_output<In, S>>(made);
+    if (rest) co_yield std::move(*rest);
   } catch (...) {
     fail(made, std::current_exception());
     throw;
@@ -321,13 +327,11 @@ pipe::sink<In> push(S stage, pipe::sink<Out> to) {
     } catch (...) {
       told = std::current_exception();
     }
-    if constexpr (requires { made.end(); }) {
-      try {
-        auto rest = ends ? made.end() : std::nullopt;
-        if (rest) more = to.send(std::move(*rest));
-      } catch (...) {
-        told = std::current_exception();
-      }
+    try {
+      auto rest = ends ? rest_of<Out>(made) : std::nullopt;
+      if (rest) more = to.send(std::move(*rest));
+    } catch (...) {
+      told = std::current_exception();
     }
     if (told) fail(made, told);
     if (ends && !told) told = std::make_exception_ptr(pipe::end_of_input());

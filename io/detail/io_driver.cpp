@@ -1,3 +1,6 @@
+// Long, since it is all that the drivers have in common, in the order of the header: operations, files,
+// buffers, files on helper threads.
+
 #include <corespun/io/detail/io_driver.hpp>
 
 #include <corespun/io/detail/attempt.hpp>

@@ -4,6 +4,9 @@
 // submission slot, or would exceed half of the completion ring in one turn, waits in the backlog,
 // so a full ring never fails an operation. Completions that come late all the same overflow into
 // kernel memory, at most one per operation in flight.
+//
+// Long, since it is one class: the ring and its set-up, buffers, the bell, and what each operation is
+// for the kernel.
 
 #include <corespun/io/detail/uring_driver.hpp>
 
@@ -29,7 +32,7 @@ namespace corespun::detail {
 namespace {
 
 constexpr std::uint64_t ignore_tag = 0;  // no use of a slot has generation 0
-constexpr std::uint64_t wake_tag = 2;    // nor an even one
+constexpr std::uint64_t wake_tag = 2;  // nor an even one
 constexpr unsigned flags_of_kernel =
     IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | IORING_CQE_F_SOCK_NONEMPTY;
 static_assert(flag_buffer == IORING_CQE_F_BUFFER && flag_more == IORING_CQE_F_MORE &&

@@ -14,8 +14,8 @@
 //   std::coroutine_handle<P> inner    of the outermost: the innermost, or nullptr: itself. Of others
 //                                     only set while one begins in them.
 //   inside<P>* within                 nullptr: the outermost
-// and lets exceptions through (unhandled_exception() is throw_on()). If it has
-//   bool closing                      that is set before its frame is destroyed half way.
+// and lets exceptions through (unhandled_exception() is throw_on()). Its `bool closing`, if it has one, is
+// set before its frame is destroyed half way.
 
 #include <corespun/runtime/detail/fatal.hpp>
 
