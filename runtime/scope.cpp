@@ -12,7 +12,18 @@ namespace detail {
 // H2: publish_end() sets the mark after the result; join() and has_ended() read the result after
 // they saw the mark. H1: the last of task, handle and mail sees what the others did.
 
-bool spawned::wait_for_end(root& waiter) noexcept {
+bool spawned::wait_for_end(root& waiter, std::coroutine_handle<> leaf, void* what,
+                           const wait_kind& kind) noexcept {
+  core& here = waiter.home();
+  if (!waiter.cancelled() && here.take_fork(*this)) {
+    here.run_inside(*this);
+    if (has_ended()) return false;
+  }
+  if (waiter.begin_wait(leaf, what, kind) && !add_waiter(waiter)) waiter.complete();
+  return true;
+}
+
+bool spawned::add_waiter(root& waiter) noexcept {
   std::uintptr_t life = life_.load(std::memory_order_acquire);
   do {
     if ((life & ended) != 0) return false;
@@ -33,6 +44,12 @@ bool spawned::forget(root&) noexcept {
 }
 
 void spawned::publish_end() noexcept {
+  if (home().runs_inside(*this) && what() == nullptr &&
+      life_.load(std::memory_order_relaxed) == 0) {
+    // Who joins it runs it, and as it never waited, nobody sends it a cancel.
+    life_.store(ended, std::memory_order_release);  // H2
+    return;
+  }
   const std::uintptr_t life = life_.fetch_or(ended, std::memory_order_acq_rel);  // H1, H2
   if ((life & ~marks) != 0) reinterpret_cast<root*>(life & ~marks)->complete_from_any_thread();
   if ((life & (dropped | mail_out)) == dropped) delete this;

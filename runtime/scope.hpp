@@ -72,7 +72,10 @@ class spawned : public root {
   [[nodiscard]] bool has_ended() const noexcept {
     return (life_.load(std::memory_order_acquire) & ended) != 0;  // H2: sees the result
   }
-  [[nodiscard]] bool wait_for_end(root& waiter) noexcept;  ///< false: it has already ended
+  /// Runs it inside of the waiter if that is what its core would do next, and waits for its end. False:
+  /// it has ended.
+  [[nodiscard]] bool wait_for_end(root& waiter, std::coroutine_handle<> leaf, void* what,
+                                  const wait_kind& kind) noexcept;
   /// false: too late, the waiter is being woken
   [[nodiscard]] bool forget(root& waiter) noexcept;
 
@@ -80,6 +83,7 @@ class spawned : public root {
   spawned* following = nullptr;
 
  private:
+  [[nodiscard]] bool add_waiter(root& waiter) noexcept;
   void cancel_by_mail() noexcept;
 
   // The address of the task that waits in join(), or 0; and these marks.
@@ -179,7 +183,8 @@ class [[nodiscard("a handle observes its task; write (void) if you do not need i
   [[nodiscard]] bool done() const noexcept { return task_->has_ended(); }
 
   /// Waits for the end and takes the outcome: once, by one task. An exception cancels the scope all
-  /// the same. Cancel: the joined task goes on.
+  /// the same. The newest fork of this core begins at once, inside of the caller. Cancel: the joined
+  /// task goes on.
   [[nodiscard]] detail::join_awaiter<T> join() noexcept;
 
  private:
@@ -377,10 +382,8 @@ class join_awaiter {
   explicit join_awaiter(spawned_result<T>& s) noexcept : task_(&s) {}
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
-  void await_suspend(std::coroutine_handle<Promise> self) noexcept {
-    root& waiter = *self.promise().owner;
-    if (!waiter.begin_wait(self, this, kind)) return;
-    if (!task_->wait_for_end(waiter)) waiter.complete();
+  [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> self) noexcept {
+    return task_->wait_for_end(*self.promise().owner, self, this, kind);
   }
   outcome<T> await_resume() { return task_->take(); }
 

@@ -74,21 +74,33 @@ void core::work() noexcept {
   steal_some();                     // if there is nothing else to do
 }
 
+inline void core::run_one(root& r) noexcept {
+  counts.tasks_run.add();
+  goes_on(r);
+  r.resume();
+  while (left_ != nullptr) {
+    mail& m = *left_;
+    left_ = m.next;
+    m.deliver(m);
+  }
+}
+
+void core::run_inside(root& r) noexcept {
+  root& outer = *running_;
+  root* const outer_inside = std::exchange(inside_, &r);
+  run_one(r);
+  inside_ = outer_inside;
+  goes_on(outer);
+}
+
 void core::run_ready() noexcept {
   until_look_ = look_after_;
   for (unsigned left = run_budget; left > 0; --left) {
     root* const r = next();
     if (r == nullptr) return;
-    counts.tasks_run.add();
     inline_left_ = inline_budget;
-    goes_on(*r);
-    r->resume();
+    run_one(*r);
     running_ = nullptr;
-    while (left_ != nullptr) {
-      mail& m = *left_;
-      left_ = m.next;
-      m.deliver(m);
-    }
     if (--until_look_ == 0) {
       if (time_is_up()) return;
       until_look_ = look_after_;

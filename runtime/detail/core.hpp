@@ -138,12 +138,16 @@ class core {
   /// Takes the newest fork back, if it is one of these and no other core has it.
   [[nodiscard]] root* take_fork_of(std::span<root> some) noexcept {
     const auto first = reinterpret_cast<std::uintptr_t>(some.data());
-    const auto wanted = [this, first, bytes = some.size_bytes()](const root* newest) noexcept {
-      return reinterpret_cast<std::uintptr_t>(newest) - first < bytes && may_go_on_inline();
-    };
-    if (!spilled_.empty() && wanted(&spilled_.top())) return &spilled_.pop();
-    return forks_.pop_if(wanted);
+    return take_fork_if([first, bytes = some.size_bytes()](const root* newest) noexcept {
+      return reinterpret_cast<std::uintptr_t>(newest) - first < bytes;
+    });
   }
+  [[nodiscard]] bool take_fork(const root& r) noexcept {
+    return take_fork_if([&r](const root* newest) noexcept { return newest == &r; }) != nullptr;
+  }
+  /// Runs a fork that was taken back until it waits or has ended, inside of the task that runs.
+  void run_inside(root& r) noexcept;
+  [[nodiscard]] bool runs_inside(const root& r) const noexcept { return inside_ == &r; }
   /// Delivers it on another core of this runtime; those for one core in this order, several at once.
   void send(core& to, mail& m) noexcept {
     mailbox& box = to.mailboxes_[index_];
@@ -205,6 +209,7 @@ class core {
   void begin_end() noexcept;
   void poll(clock::time_point until) noexcept;
   void run_ready() noexcept;
+  void run_one(root& r) noexcept;
   [[nodiscard]] std::span<mailbox> mailboxes() const noexcept;
   bool exchange_messages() noexcept;
   void flush_mailboxes() noexcept;
@@ -215,6 +220,14 @@ class core {
   [[nodiscard]] root* next_fork() noexcept;
   [[nodiscard]] root* next_in_line() noexcept;
   [[nodiscard]] bool bound_goes_first() noexcept;
+  template <typename Wanted>
+  [[nodiscard]] root* take_fork_if(Wanted wanted) noexcept {
+    const auto takes = [this, wanted](const root* newest) noexcept {
+      return wanted(newest) && may_go_on_inline();
+    };
+    if (!spilled_.empty() && takes(&spilled_.top())) return &spilled_.pop();
+    return forks_.pop_if(takes);
+  }
   void stand_in_line(root& r) noexcept {
     r.behind = woken_.pushed() + static_cast<std::uint32_t>(late_.size());
     ready_.push(r);
@@ -250,6 +263,7 @@ class core {
   timer_wheel timers_;
   root* stolen_ = nullptr;  // runs next
   root* running_ = nullptr;
+  root* inside_ = nullptr;  // the innermost of run_inside()
   mail* left_ = nullptr;
   clock::time_point turn_began_{};
   // every so many tasks run_ready() looks at the clock; about every 10 us

@@ -16,7 +16,8 @@
 //   3  look at top_            seq_cst
 //
 // If the owner was past its step 2 when the barrier came, the thief sees the claim; if not, the owner
-// sees the thief, and both go on with full barriers.
+// sees the thief, and both go on with full barriers. An owner that sees no thief has what it claimed: a
+// thief that comes later sees the claim.
 //
 // Invariants: each root comes out exactly once. Indices only grow, but for the step back in pop().
 // Threads: push, pop, pop_if and pop_oldest on the owner's; steal and size anywhere.
@@ -66,14 +67,18 @@ class fork_lane {
     if (!wanted(newest)) return nullptr;
     bottom_.store(last, std::memory_order_relaxed);  // Q3 step 1
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (thieves_.load(std::memory_order_acquire) != 0)  // Q3 step 2
-      bottom_.exchange(last, std::memory_order_seq_cst);
+    const bool alone = thieves_.load(std::memory_order_acquire) == 0;  // Q3 step 2
+    if (!alone) bottom_.exchange(last, std::memory_order_seq_cst);
     std::int64_t top = top_.load(std::memory_order_seq_cst);  // Q3 step 3
     if (top < last) return newest;
     // The last one: whoever moves top_ has it.
-    const bool won =
-        top == last && top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst);
-    bottom_.store(last + 1, std::memory_order_relaxed);
+    bool won = top == last;
+    if (won && alone) {
+      top_.store(last + 1, std::memory_order_relaxed);
+    } else if (won) {
+      won = top_.compare_exchange_strong(top, last + 1, std::memory_order_seq_cst);
+    }
+    bottom_.store(last + 1, std::memory_order_release);  // Q3: a thief that sees it sees top_
     return won ? newest : nullptr;
   }
 

@@ -124,6 +124,7 @@ class root : public mail {
     move_to(home);
     owner_ = &owner;
     outermost_ = leaf_ = outermost;
+    what_ = nullptr;
     bound_ = bound;
     promise_base::of(outermost).owner = this;
   }
@@ -222,6 +223,7 @@ class root : public mail {
   /// The same; what arrives there is not resumed but told by `arrived`, with what() at hand.
   void go_to(std::coroutine_handle<> leaf, void* what, core& there,
              void (*arrived)(mail&) noexcept) noexcept;
+  /// What it waits for, or did; nullptr: it never waited.
   [[nodiscard]] void* what() const noexcept { return what_; }
   /// On the home core.
   void complete() noexcept;

@@ -1,9 +1,11 @@
 // Edges Q2 and Q3 of runtime/detail/fork_lane.hpp: each root that was pushed comes out once.
 //
 // One owner, who pushes and pops as it likes, against thieves, in a lane of two slots, which are filled again. What the owner
-// stores into bottom waits in a store buffer: it is written some time later, or when the owner executes a full barrier, of its
-// own or one that a thief forces. The end looks whether all roots have come out. Mutations that must be found:
-//   -DPLAIN_LAST     pop takes the last one without moving top
+// stores into bottom and top waits in a store buffer: it is written some time later, in order, or when the owner executes a full
+// barrier, of its own or one that a thief forces. The end looks whether all roots have come out. Mutations that must be found:
+//   -DPLAIN_LAST     pop moves top by a plain store for the last one though it has seen thieves
+//   -DBOTTOM_FIRST   pop that is alone moves bottom before top
+//   -DNO_TOP         pop that is alone does not move top
 //   -DLOOK_FIRST     pop looks for thieves before it claims
 //   -DNO_SECOND      pop finds thieves and claims without a barrier
 //   -DNO_FORCE       a thief forces no barrier
@@ -18,31 +20,48 @@
 
 short top = 0;
 short bottom = 0;
-chan buffer = [2] of { short };                   // of the owner, for bottom
+mtype = { BOTTOM, TOP };
+chan buffer = [3] of { mtype, short };            // of the owner
+byte tops = 0;                                    // of these for top, at most one
 byte thieves = 0;
 byte slots[CAPACITY];
 byte taken[ROOTS];
 
 inline take(r) { atomic { taken[r]++; assert(taken[r] == 1) } }
-inline barrier() { d_step { do :: nempty(buffer) -> buffer?bottom :: empty(buffer) -> break od } }
+inline write_one() {
+  if
+  :: buffer?BOTTOM,bottom
+  :: buffer?TOP,top -> tops--
+  fi
+}
+inline barrier() { d_step { do :: nempty(buffer) -> write_one() :: empty(buffer) -> break od } }
 
 active proctype store_buffer() {
 end:
   do
-  :: buffer?bottom
+  :: atomic { write_one() }
   od
+}
+
+inline look_at_top() { t = (tops != 0 -> my_top : top) }
+inline move_top_alone() {
+#ifdef NO_TOP
+  skip
+#else
+  atomic { my_top = last + 1; tops++; buffer!TOP(my_top) }
+#endif
 }
 
 inline push() {
 #ifndef NO_LIMIT
-  t = top;
+  look_at_top();
   if
   :: mine - t < CAPACITY ->
 #endif
        slots[mine % CAPACITY] = pushed;
        pushed++;
        mine = mine + 1;
-       buffer!mine
+       buffer!BOTTOM(mine)
 #ifndef NO_LIMIT
   :: else
   fi
@@ -51,7 +70,7 @@ inline push() {
 
 inline pop() {
   last = mine - 1;
-  t = top;
+  look_at_top();
   if
   :: last >= t ->
        r = slots[last % CAPACITY];
@@ -59,7 +78,7 @@ inline pop() {
        seen = thieves;
 #endif
        mine = last;
-       buffer!mine;                               // claim
+       buffer!BOTTOM(mine);                               // claim
 #ifndef LOOK_FIRST
        seen = thieves;                            // look for thieves
 #endif
@@ -69,18 +88,28 @@ inline pop() {
        :: else
        fi;
 #endif
-       t = top;
+       look_at_top();
        if
        :: t < last -> take(r)
        :: else ->
-#ifdef PLAIN_LAST
             won = (t == last);
+            if
+            :: !won
+#ifdef PLAIN_LAST
+            :: won -> move_top_alone()
 #else
-            atomic { barrier(); won = (t == last && top == t); top = (won -> top + 1 : top) }
+#ifdef BOTTOM_FIRST
+            :: won && seen == 0 -> mine = last + 1; buffer!BOTTOM(mine); move_top_alone()
+#else
+            :: won && seen == 0 -> move_top_alone()
 #endif
+            :: won && seen != 0 ->
+                 atomic { barrier(); won = (top == t); top = (won -> top + 1 : top) }
+#endif
+            fi;
 #ifndef NO_STEP_BACK
             mine = last + 1;
-            buffer!mine;
+            buffer!BOTTOM(mine);
 #endif
             if
             :: won -> take(r)
@@ -96,14 +125,19 @@ active proctype owner() {
   byte seen;
   short mine = 0;                                 // bottom as the owner sees it
   short last;
+  short my_top = 0;                               // what it stored there last
   short t;
   byte r;
   bool won;
   do
   :: pushed < ROOTS -> push()
   :: pushed < ROOTS -> pop()
-  :: pushed == ROOTS && mine > top -> pop()
-  :: pushed == ROOTS && mine <= top -> break
+  :: pushed == ROOTS ->
+       look_at_top();
+       if
+       :: mine > t -> pop()
+       :: else -> break
+       fi
   od;
   (_nr_pr == 2);                                  // the thieves have ended
   for (r : 0 .. ROOTS - 1) { assert(taken[r] == 1) }

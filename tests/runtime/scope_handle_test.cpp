@@ -1,12 +1,15 @@
 // task_handle: watches a spawned task. It may be joined, cancelled, asked, or dropped at any time.
 
+#include <corespun/runtime/affinity.hpp>
 #include <corespun/runtime/as_result.hpp>
+#include <corespun/runtime/detail/core.hpp>
 #include <corespun/runtime/event.hpp>
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/this_core.hpp>
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -106,6 +109,125 @@ TEST(task_handle, a_task_on_another_core_may_join_and_wakes_up_there) {
     auto joiner = s.spawn_on(1, join);
     outcome<int> o = co_await joiner.join();
     EXPECT_EQ(std::move(o).value(), 3);
+  });
+}
+
+runtime_options free_on(unsigned cores) {
+  runtime_options options = test::cores(cores);
+  options.affinity = affinity::any;
+  return options;
+}
+
+TEST(task_handle, a_join_runs_the_newest_fork_at_once) {
+  test::run_with(free_on(1), [](scope& s) -> task<> {
+    std::string log;
+    auto note = [&log](char c) -> task<> {
+      log += c;
+      co_return;
+    };
+    auto older = s.spawn(note, '3');
+    auto newest = s.spawn(note, '1');
+    (void)co_await newest.join();
+    log += '2';
+    (void)co_await older.join();
+    EXPECT_EQ(log, "123");
+  });
+}
+
+TEST(task_handle, a_task_that_was_joined_at_once_may_end_wait_move_throw_or_be_stopped) {
+  test::run_with(free_on(2), [](scope& outer) -> task<> {
+    detail::root* const self = detail::core::current()->running();
+    auto ends = outer.spawn([]() -> task<> { co_return; });
+    (void)co_await ends.join();
+    EXPECT_EQ(detail::core::current()->running(), self);
+
+    auto wait = [](event& go) -> task<int> {
+      co_await go.wait();
+      co_return 1;
+    };
+    event go;
+    (void)outer.spawn([&]() -> task<> {  // after the others have begun to wait
+      co_await let_others_run();
+      go.open();
+    });
+    auto waits = outer.spawn(wait, std::ref(go));
+    outcome<int> one = co_await waits.join();
+    EXPECT_EQ(std::move(one).value(), 1);
+
+    auto moves = outer.spawn([]() -> task<int> {
+      co_await resume_on(1);
+      co_return 2;
+    });
+    outcome<int> two = co_await moves.join();
+    EXPECT_EQ(std::move(two).value(), 2);
+
+    auto yields = outer.spawn(seven);
+    outcome<int> three = co_await yields.join();
+    EXPECT_EQ(std::move(three).value(), 7);
+
+    auto stops = outer.spawn(forever);
+    stops.cancel();
+    const outcome<void> stopped = co_await stops.join();
+    EXPECT_TRUE(stopped.stopped());
+
+    bool seen = false;
+    try {
+      co_await with_scope([&](scope& s) -> task<> {
+        auto throws = s.spawn([]() -> task<> {
+          throw 5;
+          co_return;
+        });
+        const outcome<void> failed = co_await throws.join();
+        seen = failed.failed();
+      });
+    } catch (int) {
+    }
+    EXPECT_TRUE(seen);
+  });
+}
+
+TEST(task_handle, a_cancelled_task_joins_nothing_more) {
+  test::run_with(free_on(1), []() -> task<> {
+    bool went_on = false;
+    co_await with_scope([&](scope& s) -> task<> {
+      s.cancel();
+      auto newest = s.spawn([]() -> task<> { co_return; });
+      (void)co_await newest.join();
+      went_on = true;
+    });
+    EXPECT_FALSE(went_on);
+  });
+}
+
+task<int> nested(scope& s, int depth) {
+  if (depth == 0) co_return 0;
+  auto child = s.spawn(nested, std::ref(s), depth - 1);
+  outcome<int> below = co_await child.join();
+  co_return std::move(below).value() + 1;
+}
+
+TEST(task_handle, joins_of_tasks_that_join_need_no_stack) {
+  test::run_with(free_on(1), [](scope& s) -> task<> {
+    auto all = nested(s, 100'000);
+    const int depth = co_await std::move(all);
+    EXPECT_EQ(depth, 100'000);
+  });
+}
+
+TEST(task_handle, who_spawns_and_joins_all_the_time_lets_others_run) {
+  test::run_with(free_on(1), [](scope& s) -> task<> {
+    bool others_ran = false;
+    bool begun = false;
+    (void)s.spawn([&]() -> task<> {
+      begun = true;
+      co_await let_others_run(10);
+      others_ran = true;
+    });
+    while (!begun) co_await yield();
+    while (!others_ran) {
+      auto child = s.spawn([]() -> task<> { co_return; });
+      (void)co_await child.join();
+    }
   });
 }
 
