@@ -1,7 +1,11 @@
+#include <corespun/runtime/detail/frame.hpp>
 #include <corespun/runtime/runtime.hpp>
 
+#include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
+#include <new>
 #include <thread>
 
 #include "micro.hpp"
@@ -17,6 +21,7 @@ struct entry {
 };
 
 constexpr entry all[] = {
+    {"generator", generator},
     {"await_child", await_child},
     {"frame", frame},
     {"yield", yield},
@@ -31,17 +36,35 @@ constexpr entry all[] = {
     {"ping_pong", ping_pong},
     {"channel", channel},
     {"mutex", mutex},
+    {"on_core", on_core},
     {"timer", timer},
     {"sleep_cancel", sleep_cancel},
     {"offload", offload},
 };
+
+std::atomic<std::size_t> calls_of_new{0};
+
+/// Those of frames are served from lists of the core that it is on.
+std::size_t allocations() {
+  return calls_of_new.load(std::memory_order_relaxed) + corespun::detail::frames_from_below();
+}
+
+task<> counting_allocations(body b, benchmark::State& state) {
+  const std::size_t before = allocations();
+  auto loop = b(state);
+  co_await std::move(loop);
+  if (state.range(0) == 1) {
+    state.counters["allocations"] = benchmark::Counter(static_cast<double>(allocations() - before),
+                                                       benchmark::Counter::kAvgIterations);
+  }
+}
 
 void run(benchmark::State& state, body b) {
   corespun::runtime_options options;
   options.cores = static_cast<unsigned>(state.range(0));
   options.stall_notice = {};  // some loops never wait
   corespun::runtime machine(options);
-  (void)machine.run(b, std::ref(state));
+  (void)machine.run(counting_allocations, b, std::ref(state));
 }
 
 void add() {
@@ -55,6 +78,14 @@ void add() {
 
 }  // namespace
 }  // namespace micro
+
+void* operator new(std::size_t bytes) {
+  micro::calls_of_new.fetch_add(1, std::memory_order_relaxed);
+  if (void* const memory = std::malloc(bytes); memory != nullptr) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 int main(int argc, char** argv) {
   micro::add();

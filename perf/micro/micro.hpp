@@ -1,7 +1,8 @@
 #pragma once
 // What single operations of tasks cost. Each benchmark is a task that runs the loop itself, on a
 // runtime with as many cores as its argument says; main.cpp lists them by name. The peers of
-// perf/peers/tasks_* do the same under the same names.
+// perf/peers/tasks_* do the same under the same names. On one core it is also counted how often the
+// allocator was called for each operation.
 //
 // The runtime is the compute pool, without I/O.
 
@@ -14,6 +15,7 @@ namespace micro {
 using corespun::task;
 
 // task.cpp
+task<> generator(benchmark::State& state);
 task<> await_child(benchmark::State& state);
 task<> frame(benchmark::State& state);
 task<> yield(benchmark::State& state);
@@ -37,6 +39,7 @@ task<> offload(benchmark::State& state);
 task<> mutex(benchmark::State& state);
 task<> channel(benchmark::State& state);
 task<> ping_pong(benchmark::State& state);
+task<> on_core(benchmark::State& state);
 
 // memory.cpp
 task<> parked(benchmark::State& state);

@@ -1,8 +1,10 @@
-// What tasks share: a mutex, channels.
+// What tasks share: a mutex, channels; and calls from core to core.
 
 #include <corespun/runtime/channel.hpp>
 #include <corespun/runtime/mutex.hpp>
+#include <corespun/runtime/on_core.hpp>
 #include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/this_core.hpp>
 
 #include <cstddef>
 #include <functional>
@@ -82,6 +84,16 @@ task<> ping_pong(benchmark::State& state) {
     ping.close();
   });
   co_await std::move(both);
+}
+
+/// A function that is called on the last core, and its answer. If that is another core, each sleeps until
+/// it hears from the other one; perf/mailbox has more of that.
+task<> on_core(benchmark::State& state) {
+  const unsigned last = corespun::this_core::count() - 1;
+  for (auto _ : state) {
+    const unsigned there = co_await corespun::on_core(last, corespun::this_core::index);
+    benchmark::DoNotOptimize(there);
+  }
 }
 
 }  // namespace micro

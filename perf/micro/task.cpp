@@ -1,11 +1,30 @@
 // One task alone, or among others that are ready.
 
+#include <corespun/runtime/generator.hpp>
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/this_core.hpp>
 
 #include "micro.hpp"
 
 namespace micro {
+namespace {
+
+[[gnu::noinline]] corespun::generator<int> endless() {
+  for (int i = 0;; ++i) co_yield i;
+}
+
+}  // namespace
+
+/// An element of a generator.
+task<> generator(benchmark::State& state) {
+  auto numbers = endless();
+  auto next = numbers.begin();
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(*next);
+    ++next;
+  }
+  co_return;
+}
 
 /// The await of a lazy task: frame, call, return, end of the frame.
 task<> await_child(benchmark::State& state) {
