@@ -43,7 +43,9 @@ namespace corespun {
 
 struct serve_options {
   serve_options() {}
-  /// Connections at once over all cores, divided evenly; 0: no limit of its own.
+  /// Connections at once over all cores; 0: no limit of its own. Without a placement each core has an equal
+  /// share, rounded up, and stops accepting when it is used up, though others may have room. A
+  /// multishot listener accepts up to 64 more, which wait for their handler.
   unsigned max_connections = 0;
   /// New connections per second over all cores; 0: no limit.
   double max_accepts_per_second = 0;

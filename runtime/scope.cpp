@@ -3,6 +3,7 @@
 #include <corespun/runtime/affinity.hpp>
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/detail/machine.hpp>
+#include <corespun/runtime/detail/simulation.hpp>
 
 #include <cstdio>
 
@@ -15,9 +16,11 @@ namespace detail {
 bool spawned::wait_for_end(root& waiter, std::coroutine_handle<> leaf, void* what,
                            const wait_kind& kind) noexcept {
   core& here = waiter.home();
-  if (!waiter.cancelled() && here.take_fork(*this)) {
+  simulation* const s = here.simulated();
+  const bool others_are_faster = s != nullptr && s->choose(2, sim::site::order) != 0;
+  if (!others_are_faster && !waiter.cancelled() && here.take_fork(*this)) {
     here.run_inside(*this);
-    if (has_ended()) return false;
+    if (has_ended() && (!waiter.cancelled() || failure())) return false;
   }
   if (waiter.begin_wait(leaf, what, kind) && !add_waiter(waiter)) waiter.complete();
   return true;
@@ -44,8 +47,7 @@ bool spawned::forget(root&) noexcept {
 }
 
 void spawned::publish_end() noexcept {
-  if (home().runs_inside(*this) && what() == nullptr &&
-      life_.load(std::memory_order_relaxed) == 0) {
+  if (home().runs_inside(*this) && never_waited() && life_.load(std::memory_order_relaxed) == 0) {
     // Who joins it runs it, and as it never waited, nobody sends it a cancel.
     life_.store(ended, std::memory_order_release);  // H2
     return;

@@ -114,9 +114,12 @@ class sharded {
   /// constructor throws; then those that there are have ended again. Cancel: seen after it.
   template <typename... Args>
   [[nodiscard]] task<> start(Args... args) {
-    if (!shards_.empty()) detail::caller_bug("a sharded object is started twice", "stop it before");
-    calls_ = std::vector<detail::call_count>(this_core::count());
-    shards_ = std::vector<shard>(this_core::count());
+    if (std::exchange(started_, true))
+      detail::caller_bug("a sharded object is started twice", "stop it before");
+    if (shards_.size() != this_core::count()) {
+      calls_ = std::vector<detail::call_count>(this_core::count());
+      shards_ = std::vector<shard>(this_core::count());
+    }
     const auto make = [&](shard& s) {
       s.value = std::make_unique<T>(static_cast<const std::unwrap_ref_decay_t<Args>&>(args)...);
     };
@@ -245,7 +248,7 @@ class sharded {
     } catch (...) {
       failed = std::current_exception();
     }
-    shards_.clear();
+    started_ = false;  // the shards stay, so that a call that comes too late finds them empty
     if (failed) std::rethrow_exception(failed);
   }
   static task<> end(shard& s) {
@@ -262,6 +265,7 @@ class sharded {
 
   std::vector<shard> shards_;
   std::vector<detail::call_count> calls_;  // by the core that makes them
+  bool started_ = false;
 };
 
 }  // namespace corespun

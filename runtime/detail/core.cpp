@@ -75,9 +75,9 @@ void core::work() noexcept {
 }
 
 inline void core::run_one(root& r) noexcept {
-  counts.tasks_run.add();
   goes_on(r);
   r.resume();
+  running_.store(nullptr, std::memory_order_relaxed);
   while (left_ != nullptr) {
     mail& m = *left_;
     left_ = m.next;
@@ -86,7 +86,7 @@ inline void core::run_one(root& r) noexcept {
 }
 
 void core::run_inside(root& r) noexcept {
-  root& outer = *running_;
+  root& outer = *running();
   root* const outer_inside = std::exchange(inside_, &r);
   run_one(r);
   inside_ = outer_inside;
@@ -98,9 +98,9 @@ void core::run_ready() noexcept {
   for (unsigned left = run_budget; left > 0; --left) {
     root* const r = next();
     if (r == nullptr) return;
+    counts.tasks_run.add();
     inline_left_ = inline_budget;
     run_one(*r);
-    running_ = nullptr;
     if (--until_look_ == 0) {
       if (time_is_up()) return;
       until_look_ = look_after_;
@@ -171,7 +171,9 @@ bool core::time_is_up() noexcept {
   forks_lead_ = std::clamp(forks_lead_ + (fork_runs_ ? spent : -spent), -time_budget, time_budget);
   per_task_ = spent / look_after_;
   const clock::duration each = std::max(per_task_, clock::duration(1));
-  look_after_ = static_cast<unsigned>(std::clamp<clock::rep>(look_interval / each, 1, 32));
+  // Slowly up, since those that compute may come after some that do not.
+  const clock::rep most = std::min(4 * look_after_, 64U);
+  look_after_ = static_cast<unsigned>(std::clamp<clock::rep>(look_interval / each, 1, most));
   share(t);
   if (exchange_messages()) looked_at_ = now();  // they are no tasks
   return t - turn_began_ > time_budget;

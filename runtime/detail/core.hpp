@@ -33,6 +33,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <source_location>
 #include <span>
 #include <utility>
@@ -136,7 +137,7 @@ class core {
   }
   void fork(root& r) noexcept { fork(std::span(&r, 1)); }
   /// Takes the newest fork back, if it is one of these and no other core has it.
-  [[nodiscard]] root* take_fork_of(std::span<root> some) noexcept {
+  [[nodiscard, gnu::always_inline]] root* take_fork_of(std::span<root> some) noexcept {
     const auto first = reinterpret_cast<std::uintptr_t>(some.data());
     return take_fork_if([first, bytes = some.size_bytes()](const root* newest) noexcept {
       return reinterpret_cast<std::uintptr_t>(newest) - first < bytes;
@@ -159,11 +160,13 @@ class core {
   /// The caller transfers control to this root's leaf.
   void goes_on(root& r) noexcept {
     r.move_to(*this);
-    running_ = &r;
+    running_.store(&r, std::memory_order_relaxed);
     site_.store(r.site, std::memory_order_relaxed);
   }
-  /// Any thread: where the task that runs, or ran last, was spawned; line 0: main.
-  [[nodiscard]] std::source_location site() const noexcept {
+  /// Any thread, a glance: where the task that runs was spawned, line 0: main; nothing: none runs, but
+  /// perhaps a function that was sent here.
+  [[nodiscard]] std::optional<std::source_location> site() const noexcept {
+    if (running() == nullptr) return {};
     return site_.load(std::memory_order_relaxed);
   }
 
@@ -176,7 +179,7 @@ class core {
 
   /// For messages: the root that runs now, or nullptr. It may have ended, so look at its identity
   /// only while it runs.
-  [[nodiscard]] root* running() const noexcept { return running_; }
+  [[nodiscard]] root* running() const noexcept { return running_.load(std::memory_order_relaxed); }
 
   /// An operation that needed no wait may go on at once, but not for ever: others wait, too.
   [[nodiscard]] bool may_go_on_inline() noexcept { return inline_left_ > 0 && inline_left_-- > 0; }
@@ -185,7 +188,8 @@ class core {
   unsigned run_budget;
   /// Messages under way to one core. Tests make it small.
   std::uint64_t mailbox_room;
-  /// Completions without a wait, per resumption. Tests set 0, so that each goes through the queue.
+  /// Completions without a wait, and forks that are taken back, per resumption. Tests set 0, so that each
+  /// goes through the queue.
   unsigned inline_budget = 64;
   /// A sleeping core is woken for tasks that have waited so long, or will. Tests set 0.
   clock::duration worth_a_wake = std::chrono::microseconds(50);
@@ -220,10 +224,13 @@ class core {
   [[nodiscard]] root* next_fork() noexcept;
   [[nodiscard]] root* next_in_line() noexcept;
   [[nodiscard]] bool bound_goes_first() noexcept;
+  /// It counts as one that the loop takes, so that the loop looks at the clock as often as ever.
   template <typename Wanted>
-  [[nodiscard]] root* take_fork_if(Wanted wanted) noexcept {
+  [[nodiscard, gnu::always_inline]] root* take_fork_if(Wanted wanted) noexcept {
     const auto takes = [this, wanted](const root* newest) noexcept {
-      return wanted(newest) && may_go_on_inline();
+      if (!wanted(newest) || until_look_ <= 1 || !may_go_on_inline()) return false;
+      --until_look_;
+      return true;
     };
     if (!spilled_.empty() && takes(&spilled_.top())) return &spilled_.pop();
     return forks_.pop_if(takes);
@@ -262,7 +269,7 @@ class core {
   ready_list ready_;  // bound tasks
   timer_wheel timers_;
   root* stolen_ = nullptr;  // runs next
-  root* running_ = nullptr;
+  std::atomic<root*> running_{nullptr};  // others glance at it
   root* inside_ = nullptr;  // the innermost of run_inside()
   mail* left_ = nullptr;
   clock::time_point turn_began_{};

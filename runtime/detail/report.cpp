@@ -19,6 +19,11 @@ std::string place_of(std::source_location site) {
                                 std::to_string(site.line());
 }
 
+std::string what_runs(std::optional<std::source_location> site) {
+  if (!site) return "a function that was sent there (post_to, on_core, sharded)";
+  return (site->line() == 0 ? "" : "the ") + place_of(*site);
+}
+
 namespace {
 
 /// Adds a line for r and one for each root below it.
@@ -122,7 +127,7 @@ void report_tasks(root& main, const char* title) noexcept {
     const std::vector<core*> late = all.late(std::chrono::seconds(1));
     for (const core* c : late) {
       std::fprintf(stderr, "  core %u does not answer: %s blocks it\n", c->index(),
-                   place_of(c->site()).c_str());
+                   what_runs(c->site()).c_str());
     }
     if (late.empty()) std::fputs(waiting_tasks(main).c_str(), stderr);
   } catch (const std::bad_alloc&) {

@@ -3,6 +3,7 @@
 
 #include <corespun/runtime/detail/root.hpp>
 
+#include <optional>
 #include <source_location>
 #include <string>
 
@@ -14,6 +15,9 @@ namespace corespun::detail {
 
 /// "main", or "task spawned at FILE:LINE".
 [[nodiscard]] std::string place_of(std::source_location site);
+
+/// What core::site() means: "main", "the task spawned at FILE:LINE", or that it is no task.
+[[nodiscard]] std::string what_runs(std::optional<std::source_location> site);
 
 /// Prints the tree of tasks below `main` to stderr: what each waits for and where it was spawned.
 /// All cores stand still meanwhile. If one does not within a second, it and the task that blocks it

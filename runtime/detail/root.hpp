@@ -164,8 +164,8 @@ class root : public mail {
 
   // --- waiting ---
 
-  /// The leaf suspends. False: this root is cancelled, the wait has already become a stop; do not
-  /// start anything.
+  /// The leaf suspends; `what` is its awaiter. False: this root is cancelled, the wait has already become
+  /// a stop; do not start anything.
   [[nodiscard]] bool begin_wait(std::coroutine_handle<> leaf, void* what,
                                 const wait_kind& kind) noexcept {
     leaf_ = leaf;
@@ -223,8 +223,9 @@ class root : public mail {
   /// The same; what arrives there is not resumed but told by `arrived`, with what() at hand.
   void go_to(std::coroutine_handle<> leaf, void* what, core& there,
              void (*arrived)(mail&) noexcept) noexcept;
-  /// What it waits for, or did; nullptr: it never waited.
   [[nodiscard]] void* what() const noexcept { return what_; }
+  /// Of a task that a scope spawned.
+  [[nodiscard]] bool never_waited() const noexcept { return what_ == nullptr; }
   /// On the home core.
   void complete() noexcept;
   void stop() noexcept {

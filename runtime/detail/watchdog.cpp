@@ -8,6 +8,8 @@
 #include <chrono>
 #include <cstdio>
 #include <new>
+#include <optional>
+#include <source_location>
 #include <string>
 #include <utility>
 
@@ -16,15 +18,15 @@ namespace {
 
 /// Nothing if the core goes on meanwhile: then the task may be another one.
 void tell(const core& stuck, clock::time_point turn, clock::duration lasts) noexcept {
-  const std::source_location site = stuck.site();
+  const std::optional<std::source_location> site = stuck.site();
   if (stuck.counts.turn_began() != turn) return;
   const long long ms = std::chrono::duration_cast<std::chrono::milliseconds>(lasts).count();
   try {
     std::fprintf(stderr,
                  "corespun: core %u has not turned for %lld ms\n"
-                 "  why: %s%s computes or blocks without an await\n"
-                 "  now: co_await yield() in its loop, or offload() the blocking call\n",
-                 stuck.index(), ms, site.line() == 0 ? "" : "the ", place_of(site).c_str());
+                 "  why: %s computes or blocks without an await\n"
+                 "  now: %sco_await yield() in its loop, or offload() the blocking call\n",
+                 stuck.index(), ms, what_runs(site).c_str(), site ? "" : "send a task instead; ");
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "corespun: core %u has not turned for %lld ms\n", stuck.index(), ms);
   }

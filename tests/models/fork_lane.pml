@@ -78,7 +78,7 @@ inline pop() {
        seen = thieves;
 #endif
        mine = last;
-       buffer!BOTTOM(mine);                               // claim
+       buffer!BOTTOM(mine);                       // claim
 #ifndef LOOK_FIRST
        seen = thieves;                            // look for thieves
 #endif

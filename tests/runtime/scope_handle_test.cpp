@@ -4,11 +4,14 @@
 #include <corespun/runtime/as_result.hpp>
 #include <corespun/runtime/detail/core.hpp>
 #include <corespun/runtime/event.hpp>
+#include <corespun/runtime/offload.hpp>
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/this_core.hpp>
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -18,6 +21,8 @@
 #include "tests/support/run.hpp"
 #include "tests/support/tasks.hpp"
 #include "tests/support/trace.hpp"
+
+using namespace std::chrono_literals;
 
 namespace corespun {
 namespace {
@@ -119,6 +124,7 @@ runtime_options free_on(unsigned cores) {
 }
 
 TEST(task_handle, a_join_runs_the_newest_fork_at_once) {
+  if (test::on_sim()) GTEST_SKIP() << "there others may be faster";
   test::run_with(free_on(1), [](scope& s) -> task<> {
     std::string log;
     auto note = [&log](char c) -> task<> {
@@ -184,6 +190,60 @@ TEST(task_handle, a_task_that_was_joined_at_once_may_end_wait_move_throw_or_be_s
     }
     EXPECT_TRUE(seen);
   });
+}
+
+TEST(task_handle, who_spawns_and_joins_all_the_time_lets_in_who_comes_from_another_thread) {
+  if (test::on_sim()) GTEST_SKIP() << "there are no other threads";
+  test::run_with(free_on(1), [](scope& s) -> task<> {
+    bool end = false;
+    (void)s.spawn([&]() -> task<> {
+      while (!end) {
+        auto child = s.spawn([]() -> task<> { co_return; });
+        (void)co_await child.join();
+        co_await yield();
+      }
+    });
+    for (int i = 0; i < 4; ++i) co_await offload([] {});
+    end = true;
+  });
+}
+
+TEST(task_handle, joins_of_tasks_that_compute_do_not_keep_the_loop_from_turning) {
+  if (test::on_sim()) GTEST_SKIP() << "there computing takes no time";
+  test::run_with(free_on(1), [](scope& s) -> task<> {
+    constexpr int children = 60;
+    const detail::counter& turns = detail::core::current()->counts.turns;
+    const std::uint64_t before = turns.get();
+    for (int i = 0; i < children; ++i) {
+      auto child = s.spawn([]() -> task<> {
+        const clock::time_point end = clock::now() + 300us;
+        while (clock::now() < end) {
+        }
+        co_return;
+      });
+      (void)co_await child.join();
+    }
+    EXPECT_GE(turns.get() - before, children / 4u);
+  });
+}
+
+TEST(task_handle, a_task_that_cancels_who_joins_it_stops_the_join) {
+  for (const affinity a : {affinity::any, affinity::core}) {
+    runtime_options options = test::cores(1);
+    options.affinity = a;
+    test::run_with(std::move(options), []() -> task<> {
+      bool went_on = false;
+      co_await with_scope([&](scope& s) -> task<> {
+        auto canceller = s.spawn([&]() -> task<> {
+          s.cancel();
+          co_return;
+        });
+        (void)co_await canceller.join();
+        went_on = true;
+      });
+      EXPECT_FALSE(went_on);
+    });
+  }
 }
 
 TEST(task_handle, a_cancelled_task_joins_nothing_more) {

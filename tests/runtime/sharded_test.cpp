@@ -426,6 +426,15 @@ TEST(sharded_death, says_what_is_wrong) {
                               co_await std::move(call);
                             }),
                "core 0 of 0");
+  EXPECT_DEATH(test::run_on(1,
+                            []() -> task<> {
+                              sharded<counts_by_core> s;
+                              co_await s.start(0);
+                              auto late = s.on(0, [](counts_by_core&) {});
+                              co_await s.stop();
+                              co_await std::move(late);
+                            }),
+               "a call after stop(.|\n)*stop it after");
 }
 
 }  // namespace

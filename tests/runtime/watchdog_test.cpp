@@ -2,6 +2,7 @@
 
 #include <corespun/runtime/detail/threads.hpp>
 #include <corespun/runtime/detail/watchdog.hpp>
+#include <corespun/runtime/on_core.hpp>
 #include <corespun/runtime/runtime.hpp>
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/sleep.hpp>
@@ -194,6 +195,23 @@ void main_blocks() {
 TEST(stall_watchdog, names_main_by_that_name) {
   if (test::on_sim()) GTEST_SKIP() << "no thread plays watchdog there";
   EXPECT_EXIT(main_blocks(), ExitedWithCode(0), "core 0 has not(.|\n)*why: main computes");
+}
+
+void a_function_blocks_core_1() {
+  std::binary_semaphore go{0};
+  const test::stderr_watch watch(last_words, [&] { go.release(); });
+  exit_by(watched(2), [&](scope& s) -> task<> {
+    auto nothing = []() -> task<> { co_return; };
+    auto before = s.spawn_on(1, nothing);  // whom nobody blames
+    (void)co_await before.join();
+    co_await on_core(1, [&] { go.acquire(); });
+  });
+}
+
+TEST(stall_watchdog, does_not_blame_the_last_task_for_a_function) {
+  if (test::on_sim()) GTEST_SKIP() << "no thread plays watchdog there";
+  EXPECT_EXIT(a_function_blocks_core_1(), ExitedWithCode(0),
+              "core 1 has not(.|\n)*why: a function that was sent there(.|\n)*send a task instead");
 }
 
 void core_0_blocks_and_the_watchdog_looks_again_and_again() {
