@@ -21,6 +21,7 @@ core_metrics read(const detail::core& c, clock::duration uptime) {
   m.stolen = from.stolen.get();
   m.overflowed = from.overflowed.get();
   m.injected = from.injected.get();
+  m.allocated = from.allocated.get();
   m.parked = from.parked.get();
   m.wakes = from.wakes.get();
   m.mail = from.mail.get();
@@ -100,6 +101,8 @@ void write_counters(exposition& to, const metrics& m) {
        &core_metrics::overflowed},
       {"corespun_tasks_injected_total", "Tasks taken from the shared queue.",
        &core_metrics::injected},
+      {"corespun_frames_allocated_total", "Blocks for frames taken from the allocator.",
+       &core_metrics::allocated},
       {"corespun_parks_total", "Times that the core went to sleep.", &core_metrics::parked},
       {"corespun_wakes_total", "Wakes that the core sent to others.", &core_metrics::wakes},
       {"corespun_mail_total", "Messages of other threads taken in.", &core_metrics::mail},

@@ -1,7 +1,7 @@
-#include <corespun/runtime/detail/frame.hpp>
 #include <corespun/runtime/runtime.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -42,29 +42,19 @@ constexpr entry all[] = {
     {"offload", offload},
 };
 
-std::atomic<std::size_t> calls_of_new{0};
-
-/// Those of frames are served from lists of the core that it is on.
-std::size_t allocations() {
-  return calls_of_new.load(std::memory_order_relaxed) + corespun::detail::frames_from_below();
-}
-
-task<> counting_allocations(body b, benchmark::State& state) {
-  const std::size_t before = allocations();
-  auto loop = b(state);
-  co_await std::move(loop);
-  if (state.range(0) == 1) {
-    state.counters["allocations"] = benchmark::Counter(static_cast<double>(allocations() - before),
-                                                       benchmark::Counter::kAvgIterations);
-  }
-}
+std::atomic<std::uint64_t> calls_of_new{0};
 
 void run(benchmark::State& state, body b) {
   corespun::runtime_options options;
   options.cores = static_cast<unsigned>(state.range(0));
   options.stall_notice = {};  // some loops never wait
   corespun::runtime machine(options);
-  (void)machine.run(counting_allocations, b, std::ref(state));
+  const std::uint64_t before = calls_of_new.load(std::memory_order_relaxed);
+  (void)machine.run(b, std::ref(state));
+  std::uint64_t calls = calls_of_new.load(std::memory_order_relaxed) - before;
+  for (const corespun::core_metrics& core : machine.metrics().cores) calls += core.allocated;
+  state.counters["allocations"] =
+      benchmark::Counter(static_cast<double>(calls), benchmark::Counter::kAvgIterations);
 }
 
 void add() {

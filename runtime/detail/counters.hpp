@@ -46,6 +46,7 @@ struct alignas(64) counters {
   counter stolen;
   counter injected;  ///< taken from the queue that all cores share
   counter overflowed;  ///< found their lane full
+  counter allocated;  ///< blocks for frames, from the allocator
   counter parked;
   counter wakes;  ///< of other cores
 

@@ -1,5 +1,7 @@
 #include <corespun/runtime/detail/frame.hpp>
 
+#include <corespun/runtime/detail/core.hpp>
+
 #include <array>
 #include <cstdint>
 #include <cstdlib>
@@ -44,6 +46,7 @@ constinit thread_local thread_lists tls;
 thread_lists& here() noexcept { return tls; }
 
 void* below(std::size_t bytes) {
+  if (core* const c = core::current(); c != nullptr) c->counts.allocated.add();
   if (refuses_block != nullptr && refuses_block()) throw std::bad_alloc();
 #if defined(CORESPUN_MIMALLOC)
   void* const memory = mi_malloc(bytes);

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "tests/support/run.hpp"
+#include "tests/support/sanitizers.hpp"
 #include "tests/support/tasks.hpp"
 #include "tests/support/virtual_time.hpp"
 
@@ -463,6 +464,23 @@ TEST(to_prometheus, writes_a_page_without_errors_that_says_what_the_metrics_say)
   });
 }
 
+TEST(metrics, count_frames_that_no_free_block_served) {
+  if (test::sanitized) GTEST_SKIP() << "there are no lists of free blocks";
+  runtime here(test::cores(1));
+  EXPECT_TRUE(here.run([&]() -> task<> {
+                    const auto allocated = [&] { return here.metrics().cores[0].allocated; };
+                    const std::uint64_t none = allocated();
+                    std::vector<task<>> frames;
+                    frames.push_back(test::yield_once());
+                    EXPECT_EQ(allocated(), none + 1);
+                    frames.clear();
+                    frames.push_back(test::yield_once());
+                    EXPECT_EQ(allocated(), none + 1);
+                    co_return;
+                  })
+                  .has_value());
+}
+
 TEST(to_prometheus, gives_each_value_its_own_name) {
   metrics m;
   core_metrics& c = m.cores.emplace_back();
@@ -473,20 +491,22 @@ TEST(to_prometheus, gives_each_value_its_own_name) {
   c.stolen = 5;
   c.overflowed = 6;
   c.injected = 7;
-  c.parked = 8;
-  c.wakes = 9;
-  c.mail = 10;
-  c.ready_forks = 11;
-  c.ready_woken = 12;
-  c.ready_bound = 13;
-  m.injection_depth = 14;
-  m.offload_threads = 15;
-  m.offload_queued = 16;
+  c.allocated = 8;
+  c.parked = 9;
+  c.wakes = 10;
+  c.mail = 11;
+  c.ready_forks = 12;
+  c.ready_woken = 13;
+  c.ready_bound = 14;
+  m.injection_depth = 15;
+  m.offload_threads = 16;
+  m.offload_queued = 17;
   const page p(to_prometheus(m));
   for (const std::string& e : p.errors()) ADD_FAILURE() << e;
   double expected = 1;
-  for (const char* name : {"turns", "tasks_run", "tasks_spawned", "tasks_forked", "tasks_stolen",
-                           "tasks_overflowed", "tasks_injected", "parks", "wakes", "mail"}) {
+  for (const char* name :
+       {"turns", "tasks_run", "tasks_spawned", "tasks_forked", "tasks_stolen", "tasks_overflowed",
+        "tasks_injected", "frames_allocated", "parks", "wakes", "mail"}) {
     EXPECT_EQ(p.value("corespun_" + std::string(name) + "_total", {{"core", "0"}}), expected++)
         << name;
   }
