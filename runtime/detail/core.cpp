@@ -172,7 +172,7 @@ bool core::time_is_up() noexcept {
   per_task_ = spent / look_after_;
   const clock::duration each = std::max(per_task_, clock::duration(1));
   // Slowly up, since those that compute may come after some that do not.
-  const clock::rep most = std::min(4 * look_after_, 64U);
+  const clock::rep most = std::min(4 * look_after_, 32U);
   look_after_ = static_cast<unsigned>(std::clamp<clock::rep>(look_interval / each, 1, most));
   share(t);
   if (exchange_messages()) looked_at_ = now();  // they are no tasks
