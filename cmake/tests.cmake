@@ -53,6 +53,8 @@ if(CORESPUN_EXAMPLES)
 endif()
 if(CORESPUN_PERF)
   corespun_tests(perf LANES uring STARTS perf)
+  add_test(NAME perf.bench COMMAND Python3::Interpreter tests/perf/bench_test.py
+           WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endif()
 
 add_test(NAME tools.floors COMMAND Python3::Interpreter tools/floors.py

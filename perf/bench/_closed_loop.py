@@ -1,19 +1,33 @@
 """Servers that answer as fast as they can, one after the other: the CPU time of a request, beside
 that of a floor and of peers. On one core they have a CPU for themselves and the load has another;
-on more cores they share all of them."""
+on more cores they share them, unless there are enough for both."""
 
 import statistics
 
 import _common as common
+import _contestants as contestants
+import _cpus
+from _record import Record
 
-SERVER_CPU, LOAD_CPU = 0, 1
+
+def cpu_us(run):
+    return run["server"]["cpu_us_per_request"]
 
 
-def parse(parser, servers, peers):
-    """Adds the options that all such scripts have. The result has programs, those that were asked
-    for and are there: {name: (program, arguments, driver to force)}.
+# What is compared: (what, unit, is less better?, of a run).
+QUANTITIES = [
+    ("CPU per request", "µs", True, cpu_us),
+    ("requests per second", "1/s", False, lambda run: run["requests_per_second"]),
+    ("p50", "µs", True, lambda run: run["latency_us"]["p50"]),
+    ("p99", "µs", True, lambda run: run["latency_us"]["p99"]),
+]
 
-    servers: {name: (program, arguments, driver)}; peers: {name: (file in build/peers, package)}."""
+
+def begin(doc, parser, servers, peers):
+    """Adds the options that all such scripts have; returns the options and a record. The options
+    have programs, those that were asked for and are here: {name: (program, arguments, driver)}.
+
+    servers: as contestants.programs() takes them; peers: a table of contestants."""
     parser.add_argument("--cores", type=common.numbers, default=[1, 2], metavar="N,…",
                         help="of the server (1,2)")
     names = [*servers, *peers]
@@ -22,20 +36,11 @@ def parse(parser, servers, peers):
     options = parser.parse_args()
     if unknown := set(options.servers) - set(names):
         parser.error(f"no server {', '.join(unknown)}; there are {', '.join(names)}")
-    built = common.peers({name: peers[name] for name in options.servers if name in peers})
-    options.programs = {}
-    for name in options.servers:
-        if name in built:
-            options.programs[name] = (built[name], [], None)
-        elif name in servers:
-            path, arguments, driver = servers[name]
-            options.programs[name] = (common.program(options.build, path), arguments, driver)
     common.two_cpus("server and load would disturb each other")
-    return options
-
-
-def cpu_us(run):
-    return run["server"]["cpu_us_per_request"]
+    record = Record.begin(doc, options.build)
+    chosen = lambda table: {name: table[name] for name in options.servers if name in table}
+    options.programs = contestants.programs(record, options.build, chosen(servers), chosen(peers))
+    return options, record
 
 
 def syscalls(run):
@@ -50,21 +55,21 @@ class Case:
         load: options of the load generator."""
         self.at, self.title = f"{at}, {common.on_cores(cores)}", title
         self.cores, self.options, self.floors, self.load = cores, options, floors, load
+        self.places = _cpus.Places(cores)
         self.runs = {name: [] for name in options.programs}
 
     def measure(self, name):
         program, arguments, driver = self.options.programs[name]
         command = [program, "--port", 0, "--cores", self.cores, *arguments]
-        place = {"cpu": LOAD_CPU} if self.cores == 1 else {"processes": self.cores}
         seconds = self.options.seconds
-        with common.Server(command, driver, {SERVER_CPU} if self.cores == 1 else None) as server:
+        with common.Server(command, driver, self.places.server) as server:
             run = common.load(self.options.build, server, quiet=True, seconds=seconds,
-                              warmup=seconds / 4, **self.load, **place)
+                              warmup=seconds / 4, **self.load, **self.places.options())
             run["server_stats"] = server.stop()
         self.runs[name].append(run)
 
     def column(self, name, value):
-        return [value(run) for run in self.runs[name]]
+        return [value(run) for run in self.runs.get(name, [])]
 
     def cpu(self, name):
         return self.column(name, cpu_us)
@@ -73,9 +78,8 @@ class Case:
         """single: the same case on one core, to compare with."""
         median = lambda value, digits: common.median(self.column(name, value), digits)
         cells = [name, common.median(self.cpu(name), 2), common.spread(self.cpu(name), 2),
-                 median(lambda run: run["requests_per_second"], 0),
-                 median(lambda run: run["latency_us"]["p50"], 0),
-                 median(lambda run: run["latency_us"]["p99"], 0),
+                 *(median(value, 0) for *_, value in QUANTITIES[1:]),
+                 median(lambda run: run["load_cpu"], 2),
                  median(syscalls, 3) if "syscalls" in self.runs[name][0]["server_stats"] else ""]
         floor = self.floors.get(name)
         ratios = common.ratios(self.cpu(name), self.cpu(floor)) if floor in self.runs else []
@@ -86,21 +90,23 @@ class Case:
         """Requests per second of CPU time, relative to those on one core in the same round."""
         return common.ratios(single.cpu(name), self.cpu(name))
 
-    def report(self, record, pairs, limit, single):
-        """pairs: what is compared with what, corespun first; limit(other): for the CPU time per request
-        relative to another server's, on one core."""
-        head = ["", "CPU µs/request", "min–max", "requests/s", "p50 µs", "p99 µs",
+    def report(self, record, limit, single):
+        """limit(name, other): for the CPU time per request of corespun relative to that of another
+        server, on one core."""
+        head = ["", "CPU µs/request", "min–max", "requests/s", "p50 µs", "p99 µs", "load CPU",
                 "syscalls/request", "to raw", "min–max"]
         record.table(f"{self.at}, {self.title}; medians of {self.options.rounds} rounds of "
                      f"{self.options.seconds:g} s",
                      head + ["per CPU s, to 1 core"] * bool(single),
                      [self.row(name, single) for name in self.runs])
-        for name, other in pairs:
-            if {name, other} <= self.runs.keys():
-                record.compare("CPU per request", self.cpu(name), self.cpu(other), other, us=name,
-                               at=self.at, unit="µs", limit=limit(other) if not single else None)
+        for name, other in common.rivals([*self.runs, *record.skipped]):
+            for what, unit, lower, value in QUANTITIES:
+                main = value is cpu_us
+                record.compare(what, self.column(name, value), self.column(other, value), other,
+                               us=name, at=self.at, unit=unit, lower=lower, main=main,
+                               limit=limit(name, other) if main and not single else None)
         if single:
-            for name in filter(self.runs.get, dict(pairs)):
+            for name in common.variants(self.runs):
                 record.target("requests per CPU second to those on 1 core",
                               self.scaling(name, single), 0.95, us=name, at=self.at, unit="×",
                               lower=False)
@@ -108,19 +114,13 @@ class Case:
     def disturbed(self):
         """How many runs. In a closed loop one of the two sides is always busy, or both together
         where they share the CPUs, unless something else has them."""
-        join = max if self.cores == 1 else lambda load, server: (load + server) / self.cores
-        return sum(join(run["load_cpu"], run["server"]["cpu"]) < 0.9 for run in self.all_runs())
-
-    def limited(self):
-        """Did the load generator use all of its CPU in a run, and the server not?"""
-        return any(run["load_cpu"] > 0.95 * self.cores and run["server"]["cpu"] < 0.9 * self.cores
-                   for run in self.all_runs())
+        return sum(max(self.places.used(run)) < 0.9 for run in self.all_runs())
 
     def all_runs(self):
         return [run for runs in self.runs.values() for run in runs]
 
 
-def measure(record, cases, what, pairs, limit):
+def measure(record, cases, what, limit):
     """Cases that differ by their number of cores only, each with each server in each round."""
     options = cases[0].options
     for _ in common.rounds(options.rounds, what):
@@ -129,7 +129,7 @@ def measure(record, cases, what, pairs, limit):
                 case.measure(name)
     single = next((case for case in cases if case.cores == 1), None)
     for case in cases:
-        case.report(record, pairs, limit, single if case is not single else None)
+        case.report(record, limit, single if case is not single else None)
 
 
 def curve(record, title, points):
@@ -146,7 +146,4 @@ def warn(record, done):
         record.warn(f"{disturbed} of {sum(len(case.all_runs()) for case in done)} runs were "
                     "disturbed by other processes: neither server nor load had its CPU for more "
                     "than 90 % of the time")
-    if limited := [case.at for case in done if case.limited()]:
-        record.warn("the load generator was the limit in some runs, where it used more than 95 % "
-                    "of its CPU and the server less than 90 %; requests/s is a lower bound there: "
-                    + "; ".join(limited))
+    _cpus.warn(record, [(case.at, case.places, run) for case in done for run in case.all_runs()])

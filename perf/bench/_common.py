@@ -15,12 +15,17 @@ import subprocess
 import sys
 import time
 
+import _cpus
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = ROOT / "perf" / "out"
-PEERS = ROOT / "build" / "peers"
+
+failure = ""  # what fail() has said
 
 
 def fail(what, why, now):
+    global failure
+    failure = f"{what}; why: {why}; now: {now}"
     sys.exit(f"{pathlib.Path(sys.argv[0]).name}: {what}\n  why: {why}\n  now: {now}")
 
 
@@ -78,19 +83,6 @@ def program(build, path):
     return found
 
 
-def peers(programs):
-    """Those of the programs, {name: (file, package)}, that have been built into build/peers; names
-    the others on stderr."""
-    built = {}
-    for name, (file, package) in programs.items():
-        if (PEERS / file).is_file():
-            built[name] = PEERS / file
-        else:
-            print(f"{name} is skipped: it needs {package}; ./dev bench --install-peers installs "
-                  "and builds it", file=sys.stderr)
-    return built
-
-
 class Disturbance:
     """Notices when others used the CPUs: watch() measures, report() tells."""
 
@@ -122,7 +114,7 @@ class Disturbance:
 def figures(command, cores):
     """Runs a program that prints its figures as JSON, on the first CPUs only; returns its output."""
     command = [str(word) for word in command]
-    cpus = sorted(os.sched_getaffinity(0))[:cores]
+    cpus = _cpus.ordered()[:cores]
     done = Disturbance.watch(lambda: subprocess.run(
         command, stdout=subprocess.PIPE, text=True, check=False,
         preexec_fn=lambda: os.sched_setaffinity(0, cpus)))
@@ -173,6 +165,17 @@ def spread(values, digits):
 def ratios(values, base):
     """Of runs in the same round."""
     return [value / other for value, other in zip(values, base)]
+
+
+def variants(names):
+    """Those of corespun."""
+    return [name for name in names if name.startswith("corespun")]
+
+
+def rivals(names):
+    """Each variant of corespun with each of the others."""
+    ours = variants(names)
+    return [(name, other) for name in ours for other in names if other not in ours]
 
 
 class Server:

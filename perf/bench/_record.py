@@ -2,6 +2,7 @@
 itself while it is filled and goes into the raw results; perf/bench/report is made of nothing else.
 """
 
+import atexit
 import dataclasses
 import datetime
 import json
@@ -19,6 +20,10 @@ def figure(value):
     digits = 0 if size >= 100 or not size else 1 if size >= 10 else 2 if size >= 0.1 \
         else 1 - math.floor(math.log10(size))
     return f"{value:,.{digits}f}"
+
+
+UNDECIDED = "undecided"
+LOSSES = 12  # so many are printed
 
 
 @dataclasses.dataclass
@@ -39,6 +44,7 @@ class Finding:
     theirs: float = 0
     limit: float | None = None
     reason: str = ""  # why it is so, where that is known
+    main: bool = True  # of the benchmark; it is drawn
 
     def _worse(self, than):
         return self.value / than if self.lower else than / max(self.value, 1e-9)
@@ -54,30 +60,52 @@ class Finding:
     def loss(self):
         return max(self.behind(), self.missed())
 
-    def unsure(self):
-        """Is the peer ahead in some rounds and corespun in others?"""
-        return bool(self.peer) and self.low <= 1 <= self.high
+    def _decide(self, limit, good, bad):
+        """good or bad if all rounds say so."""
+        best, worst = (self.low, self.high) if self.lower else (-self.high, -self.low)
+        limit = limit if self.lower else -limit
+        return good if worst <= limit else bad if best > limit else UNDECIDED
+
+    def standing(self):
+        """To the peer."""
+        return self._decide(1, "ahead", "behind")
+
+    def verdict(self):
+        """On the limit."""
+        return self._decide(self.limit, "met", "missed")
 
     def subject(self):
         return ", ".join(part for part in (self.what, self.at, self.us) if part)
 
     def target(self):
-        of = "× " + self.peer if self.peer else self.unit
-        return f"{'≤' if self.lower else '≥'} {self.limit:g} {of}".rstrip()
+        return target(self.limit, self.lower, self.peer, self.unit)
+
+    def span(self):
+        return f"{figure(self.low)}–{figure(self.high)}"
 
     def result(self):
         """How the value stands to the limit."""
         part = self.value / self.limit
-        word = "met" if self.missed() <= 1 else "missed"
         if part >= 2:
-            return f"{word}, {part:.1f} times it"
+            return f"{self.verdict()}, {part:.1f} times it"
         off = f"{100 * abs(part - 1):.1f} %"
-        return f"{word}, {off} {'above' if part > 1 else 'below'}" if off != "0.0 %" else word
+        return f"{self.verdict()}, {off} {'above' if part > 1 else 'below'}" if off != "0.0 %" \
+            else self.verdict()
+
+
+def target(limit, lower, peer, unit):
+    of = "× " + peer if peer else unit
+    return f"{'≤' if lower else '≥'} {limit:g} {of}".rstrip()
+
+
+def tally(words):
+    """As in "3 met, 1 undecided"."""
+    return ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words)))
 
 
 def percent(factor):
     """By how much a factor is above 1."""
-    return f"{factor:.1f} times" if factor >= 2 else f"{100 * (factor - 1):.1f} %"
+    return f"{figure(factor)} times" if factor >= 2 else f"{100 * (factor - 1):.1f} %"
 
 
 @dataclasses.dataclass
@@ -93,17 +121,27 @@ class Record:
     plots: list = dataclasses.field(default_factory=list)
     findings: list = dataclasses.field(default_factory=list)
     warnings: list = dataclasses.field(default_factory=list)
+    contestants: dict = dataclasses.field(default_factory=dict)  # {name: [package, build, setup]}
+    skipped: dict = dataclasses.field(default_factory=dict)  # {name: how to get it}
+    unjudged: list = dataclasses.field(default_factory=list)  # [(subject, target, peer not here)]
+    error: str = ""  # that ended the benchmark
+
+    def __post_init__(self):
+        self.raw = {}  # kept beside the record
 
     @classmethod
     def begin(cls, doc, build):
-        """An empty record of the script that runs, whose docstring is its text."""
+        """An empty record of the script that runs, whose docstring is its text. If that fails, what
+        is there until then is saved with the error."""
         name = pathlib.Path(sys.argv[0]).name
         title, _, text = doc.strip().partition("\n\n")
         machine = common.machine(build)
         common.print_machine(machine)
-        return cls(name, title.replace("\n", " "), text,
-                   " ".join(["./dev bench", name, *sys.argv[1:]]),
-                   f"{datetime.datetime.now():%Y-%m-%d %H:%M}", common.revision(), machine)
+        record = cls(name, title.replace("\n", " "), text,
+                     " ".join(["./dev bench", name, *sys.argv[1:]]),
+                     f"{datetime.datetime.now():%Y-%m-%d %H:%M}", common.revision(), machine)
+        atexit.register(record._save_failed)
+        return record
 
     @classmethod
     def read(cls, path):
@@ -136,11 +174,25 @@ class Record:
         self.plots.append({"kind": kind, "title": title, "x": x, "y": y, "series": points,
                            "log": log, "base": base})
 
+    def contestant(self, name, package, build, setup):
+        """package: and its version; build: how it was built."""
+        self.contestants[name] = [package, build, setup]
+
+    def skip(self, peer, how):
+        """A peer that is not here; how: what it needs."""
+        self.skipped[peer] = how
+        print(f"{peer} is skipped: {how}", file=sys.stderr)
+
     def compare(self, what, ours, theirs, peer, *, at="", us="", unit="", lower=True, limit=None,
-                reason=""):
-        """Figures of the same rounds of corespun and of a peer. limit: for the ratio."""
-        self._find(what, at, us, unit, lower, ours, common.ratios(ours, theirs), limit=limit,
-                   peer=peer, theirs=statistics.median(theirs), reason=reason)
+                **others):
+        """Figures of the same rounds of corespun and of a peer; of a skipped one there are none.
+        limit: for the ratio."""
+        if theirs:
+            self._find(what, at, us, unit, lower, ours, common.ratios(ours, theirs), limit=limit,
+                       peer=peer, theirs=statistics.median(theirs), **others)
+        elif limit is not None and peer in self.skipped:
+            subject = ", ".join(filter(None, (what, at, us)))
+            self.unjudged.append([subject, target(limit, lower, peer, unit), peer])
 
     def target(self, what, values, limit, *, at="", us="", unit="", lower=True, reason=""):
         """Figures of all rounds whose median should be at most, or if not lower at least, limit."""
@@ -153,9 +205,15 @@ class Record:
     def warn(self, text):
         self.warnings.append(text)
 
+    def keep(self, **raw):
+        """Raw results, which may still grow."""
+        self.raw |= raw
+
     def save(self, **raw):
         """Prints what is left and keeps all as perf/out/NAME-TIME.json; the folder keeps itself out
         of git."""
+        atexit.unregister(self._save_failed)
+        self.keep(**raw)
         self._print_targets()
         self._print_losses()
         for text in self.warnings:
@@ -163,22 +221,58 @@ class Record:
         common.OUT.mkdir(exist_ok=True)
         (common.OUT / ".gitignore").write_text("*\n", encoding="utf-8")
         path = common.OUT / f"{self.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}.json"
-        path.write_text(json.dumps({"record": dataclasses.asdict(self), **raw}, indent=1),
+        path.write_text(json.dumps({"record": dataclasses.asdict(self), **self.raw}, indent=1),
                         encoding="utf-8")
         print(f"\nraw results: {path.relative_to(common.ROOT)}")
 
+    def _save_failed(self):
+        """At the end of a script that has not saved; one that was interrupted has not failed."""
+        exception = getattr(sys, "last_value", None)
+        if not isinstance(exception, KeyboardInterrupt):
+            self.error = common.failure or repr(exception or "ended without results")
+            self.save()
+
+    def targets(self):
+        return [finding for finding in self.findings if finding.limit is not None]
+
+    def verdicts(self):
+        return tally([finding.verdict() for finding in self.targets()]
+                     + ["not judged"] * len(self.unjudged))
+
+    def standings(self):
+        return tally([finding.standing() for finding in self.findings if finding.peer])
+
+    def losses(self):
+        """What is behind a peer or misses a target by its median: a list for each figure of
+        corespun, with all peers that are ahead, the worst first."""
+        groups = {}
+        for finding in sorted(self.findings, key=Finding.loss, reverse=True):
+            if finding.loss() > 1:
+                groups.setdefault(finding.subject(), []).append(finding)
+        return list(groups.values())
+
     def _print_targets(self):
-        if limited := [finding for finding in self.findings if finding.limit is not None]:
-            print(f"\ntargets: {sum(f.missed() <= 1 for f in limited)} of {len(limited)} met")
-            common.print_table(
-                ["", "target", "median", "min–max", "result"],
-                [[f.subject(), f.target(), figure(f.value), f"{figure(f.low)}–{figure(f.high)}",
-                  f.result()] for f in limited])
+        if not self.targets() and not self.unjudged:
+            return
+        print(f"\ntargets: {self.verdicts()}")
+        common.print_table(
+            ["", "target", "median", "min–max", "result"],
+            [[f.subject(), f.target(), figure(f.value), f.span(), f.result()]
+             for f in self.targets()]
+            + [[subject, of, "", "", f"not judged: {peer} is not here"]
+               for subject, of, peer in self.unjudged])
 
     def _print_losses(self):
-        if behind := sorted((f for f in self.findings if f.behind() > 1), key=Finding.behind):
-            print("\nbehind")
-            common.print_table(
-                ["", "corespun", "peer", "its", "ratio", "min–max"],
-                [[f.subject(), figure(f.ours), f.peer, figure(f.theirs), figure(f.value),
-                  f"{figure(f.low)}–{figure(f.high)}"] for f in reversed(behind)])
+        """The worst; the report has them all."""
+        behind = [group for group in self.losses() if any(f.peer for f in group)]
+        if not behind:
+            return
+        print(f"\nbeside the peers: {self.standings()}")
+        shown = behind[:LOSSES]
+        common.print_table(
+            ["behind in", "corespun", "ratio to"],
+            [[group[0].subject(), f"{figure(group[0].ours)} {group[0].unit}",
+              ", ".join(f"{f.peer} {figure(f.value)}" for f in group if f.peer)]
+             for group in shown])
+        if len(shown) < len(behind):
+            print(f"and {len(behind) - len(shown)} more, in the report")
