@@ -30,7 +30,8 @@ session::session(corespun::tcp_stream stream, kv::server& all)
       cores_(corespun::this_core::count()),
       core_(corespun::this_core::index()),
       id_(all.last_client.fetch_add(1, std::memory_order_relaxed) + 1),
-      since_(unix_now()) {
+      since_(unix_now()),
+      input_(all.settings.requests) {
   here_.sessions.insert(this);
 }
 
@@ -152,9 +153,9 @@ session::pause session::execute_until_pause() {
     if (!std::exchange(held_, false)) {
       const auto taken = input_.next(words_);
       if (taken == request_parser::outcome::incomplete) break;
-      if (taken == request_parser::outcome::failed) {
-        if (batch_) return pause::batch_first;  // and then it is failed again
-        reply().error("ERR " + input_.error());
+      if (taken != request_parser::outcome::request) {
+        if (batch_) return pause::batch_first;  // and then it is the same again
+        if (taken == request_parser::outcome::failed) reply().error("ERR " + input_.error());
         closing_ = true;
         break;
       }

@@ -103,11 +103,12 @@ void config_get(session& self, arguments words) {
   const settings& s = self.server().settings;
   const std::pair<std::string_view, std::string> all[] = {
       {"appendonly", "no"},
+      {"client-query-buffer-limit", std::to_string(s.requests.bytes)},
       {"databases", "1"},
       {"maxmemory", std::to_string(s.memory.max_bytes)},
       {"maxmemory-policy", std::string(policy_name(s.memory.policy))},
       {"port", std::to_string(s.at.port())},
-      {"proto-max-bulk-len", std::to_string(max_bulk_bytes)},
+      {"proto-max-bulk-len", std::to_string(s.requests.word_bytes)},
       {"save", ""},
       {"timeout", "0"},
   };
