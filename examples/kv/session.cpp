@@ -109,19 +109,19 @@ corespun::task<> session::answer_requests() {
   }
 }
 
-/// The writer ends when the outbox is closed and empty, or when the peer is gone. That ends both, so
-/// the reader just waits.
+/// The writer ends when the outbox is closed and empty, or when the peer is gone. That ends all, so
+/// the reader just waits; and so does an outbox that has run over, though the peer takes nothing.
 corespun::task<> session::answer_subscriber() {
-  corespun::event no_event;
-  const auto read = [](session& self, corespun::event& no_event) -> corespun::task<> {
+  corespun::event& overrun = listener_->box.overrun;
+  const auto read = [](session& self, corespun::event& overrun) -> corespun::task<> {
     auto answering = self.answer_requests();
     co_await std::move(answering);
     self.listener_->box.close();
-    co_await no_event.wait();
+    co_await overrun.wait();
   };
-  auto reading = read(*this, no_event);
+  auto reading = read(*this, overrun);
   auto writing = write_outbox();
-  co_await corespun::when_any(std::move(reading), std::move(writing));
+  co_await corespun::when_any(std::move(reading), std::move(writing), overrun.wait());
 }
 
 corespun::task<> session::write_outbox() {

@@ -31,7 +31,7 @@ class session {
   session& operator=(const session&) = delete;
   ~session();
 
-  /// Until the peer has ended, has said QUIT, or cannot be understood.
+  /// Until the peer has ended, has said QUIT, cannot be understood, or reads too slowly.
   corespun::task<> run();
 
   // --- for commands ---
