@@ -210,6 +210,11 @@ void session::execute_on_shards(const command& what) {
   batch_->add(what, protocol_, words_, first);
 }
 
+std::uint16_t session::port() const {
+  const corespun::result<corespun::address> at = stream_.local_address();
+  return at ? at->port() : 0;
+}
+
 std::string session::describe() const {
   const auto text = [](const corespun::result<corespun::address>& at) {
     return at ? at->to_string() : std::string("?");

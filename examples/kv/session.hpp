@@ -45,6 +45,8 @@ class session {
   void use_protocol(int version);
   [[nodiscard]] const std::string& name() const { return name_; }
   void set_name(std::string_view name) { name_ = name; }
+  /// Of the server; 0: a Unix socket.
+  [[nodiscard]] std::uint16_t port() const;
   /// After the replies to what came before.
   void close() { closing_ = true; }
 
