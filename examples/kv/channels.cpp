@@ -8,8 +8,9 @@ namespace kv {
 
 void outbox::put(std::string_view text) {
   if (closed_) return;
-  if (text_.size() + text.size() > limit_bytes) {
-    text_.clear();
+  if (taken_bytes_ + text_.size() + text.size() > limit_bytes) {
+    text_ = {};
+    overrun.open();
     return close();
   }
   text_ += text;
@@ -22,10 +23,12 @@ void outbox::close() {
 }
 
 corespun::task<std::string> outbox::take() {
+  taken_bytes_ = 0;
   while (text_.empty() && !closed_) {
     filled_.emplace();
     co_await filled_->wait();
   }
+  taken_bytes_ = text_.size();
   co_return std::exchange(text_, {});
 }
 

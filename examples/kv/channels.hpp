@@ -20,14 +20,16 @@ namespace kv {
 /// Text on its way to a subscriber: replies and messages, in the order of put().
 class outbox {
  public:
-  /// Who reads so slowly that more than this waits is cut off.
+  /// Who reads so slowly that more than this waits, or is being written, is cut off.
   static constexpr std::size_t limit_bytes = 32 * 1024 * 1024;
 
   void put(std::string_view text);
   /// No more comes; what waits is still taken.
   void close();
-  /// Waits for text and takes all; empty if no more comes.
+  /// Waits for text and takes all; empty if no more comes. What was taken before has been written.
   corespun::task<std::string> take();
+
+  corespun::event overrun;  // opens when more waits than the limit; then the outbox is closed
 
  private:
   void wake() {
@@ -35,6 +37,7 @@ class outbox {
   }
 
   std::string text_;
+  std::size_t taken_bytes_ = 0;  // by the last take()
   bool closed_ = false;
   std::optional<corespun::event> filled_;  // of the last take() that waited
 };

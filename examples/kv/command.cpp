@@ -30,19 +30,6 @@ const std::vector<const command*>& list() {
   return all;
 }
 
-const command* find_by_name(std::string_view name) {
-  static const index names = [] {
-    index made;
-    for (const command* const c : list()) made.emplace(c->name, c);
-    return made;
-  }();
-  std::array<char, longest_name> lower;
-  if (name.size() > lower.size()) return nullptr;
-  std::ranges::transform(name, lower.begin(), to_lower);
-  const auto found = names.find({lower.data(), name.size()});
-  return found == names.end() ? nullptr : found->second;
-}
-
 const command* find_part(const command& whole, std::string_view word) {
   const auto is_it = [&](const command& c) {
     return is_word(word, c.name.substr(whole.name.size() + 1));
@@ -68,16 +55,14 @@ void reply_unknown(arguments words, reply_writer& reply) {
 }
 
 void reply_unknown_part(const command& whole, std::string_view word, reply_writer& reply) {
-  std::string name(whole.name);
-  std::ranges::transform(name, name.begin(), [](char c) { return static_cast<char>(c & ~0x20); });
-  reply.error("ERR unknown subcommand '" + std::string(word.substr(0, 128)) + "'. Try " + name +
-              " HELP.");
+  reply.error("ERR unknown subcommand '" + std::string(word.substr(0, 128)) + "'. Try " +
+              to_upper(whole.name) + " HELP.");
 }
 
 }  // namespace
 
 const command* find_command(arguments words, reply_writer reply) {
-  const command* found = find_by_name(words[0]);
+  const command* found = find_whole(words[0]);
   if (found == nullptr) {
     reply_unknown(words, reply);
     return nullptr;
@@ -98,6 +83,19 @@ const command* find_command(arguments words, reply_writer reply) {
 }
 
 std::span<const command* const> all_commands() { return list(); }
+
+const command* find_whole(std::string_view name) {
+  static const index names = [] {
+    index made;
+    for (const command* const c : list()) made.emplace(c->name, c);
+    return made;
+  }();
+  std::array<char, longest_name> lower;
+  if (name.size() > lower.size()) return nullptr;
+  std::ranges::transform(name, lower.begin(), to_lower);
+  const auto found = names.find({lower.data(), name.size()});
+  return found == names.end() ? nullptr : found->second;
+}
 
 void execute(const command& what, store& data, arguments words, const key& first, unsigned cores,
              reply_writer reply) {

@@ -65,6 +65,8 @@ const command* find_command(arguments words, reply_writer reply);
 
 /// All, without their parts.
 std::span<const command* const> all_commands();
+/// nullptr: there is none.
+const command* find_whole(std::string_view name);
 
 /// Executes it on the shard, unless memory is full.
 void execute(const command& what, store& data, arguments words, const key& first, unsigned cores,

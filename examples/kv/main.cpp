@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
   auto start = [&all](scope& s) -> task<int> {
     kv::limits of_shard = all.settings.memory;
     of_shard.max_bytes = (of_shard.max_bytes + this_core::count() - 1) / this_core::count();
+    of_shard.max_value_bytes = all.settings.requests.word_bytes;
     auto starting = all.shards.start(of_shard);
     co_await std::move(starting);
     s.on_exit([&all]() -> task<> { return all.shards.stop(); });

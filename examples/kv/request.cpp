@@ -45,7 +45,9 @@ request_parser::outcome request_parser::next(std::vector<std::string_view>& word
   while (error_.empty() && at_ < text_.size()) {
     const bool array = bulks_left_ > 0 || text_[at_] == '*';
     const std::size_t typed_before = typed_.size();
-    if (const outcome o = array ? next_array() : next_inline(); o != outcome::request) return o;
+    const outcome o = array ? next_array() : next_inline();
+    if (o == outcome::incomplete && held_bytes() > limits_.bytes) return outcome::too_large;
+    if (o != outcome::request) return o;
     taken_ = at_;
     for (const place& p : places_) words.push_back(text_.substr(p.begin, p.size));
     places_.clear();
@@ -70,7 +72,7 @@ request_parser::outcome request_parser::next_array() {
       const char kind = line->data()[0];  // the '\r' if the line is empty
       if (kind != '$') return fail(std::string("expected '$', got '") + kind + "'");
       const auto n = to_integer(line->substr(1));
-      if (!n || *n < 0 || *n > static_cast<std::int64_t>(max_bulk_bytes)) {
+      if (!n || *n < 0 || *n > static_cast<std::int64_t>(limits_.word_bytes)) {
         return fail("invalid bulk length");
       }
       bulk_ = static_cast<std::size_t>(*n);

@@ -20,25 +20,31 @@ namespace kv {
 /// A request's words, the name of the command first.
 using arguments = std::span<const std::string_view>;
 
-inline constexpr std::size_t max_bulk_bytes = 512 * 1024 * 1024;
+/// What a client may ask for at most; the defaults are those of Redis.
+struct request_limits {
+  std::size_t word_bytes = 512 * 1024 * 1024;
+  std::size_t bytes = 1024 * 1024 * 1024;  // of a request that has not come to its end
+};
 inline constexpr std::size_t max_bulks = std::numeric_limits<int>::max();
 inline constexpr std::size_t max_inline_bytes = 64 * 1024;
 
 class request_parser {
  public:
-  enum class outcome { request, incomplete, failed };
+  enum class outcome { request, incomplete, failed, too_large };
+
+  explicit request_parser(const request_limits& l = {}) : limits_(l) {}
 
   /// Adds what was received, which stays valid until keep().
   void feed(std::string_view bytes);
 
   /// Takes the next request. Its words stay valid until keep(), so that all requests of what was
-  /// received can be under way together.
+  /// received can be under way together. After failed and too_large the stream cannot be continued.
   outcome next(std::vector<std::string_view>& words);
 
   /// Copies what has not been taken; the bytes that were fed may go.
   void keep();
 
-  /// After failed: what to answer behind "ERR " before closing. The stream cannot be continued.
+  /// After failed: what to answer behind "ERR " before closing.
   [[nodiscard]] const std::string& error() const { return error_; }
 
  private:
@@ -51,7 +57,12 @@ class request_parser {
   /// The text up to '\r' from at_ on, which then stands behind "\r\n".
   std::optional<std::string_view> take_line(const char* too_big);
   outcome fail(std::string why);
+  /// What the request that has begun takes.
+  [[nodiscard]] std::size_t held_bytes() const {
+    return text_.size() - taken_ + places_.size() * sizeof(place);
+  }
 
+  request_limits limits_;
   std::string rest_;  // of an incomplete request
   std::string_view text_;  // rest_, or the bytes that were fed if there was none
   std::size_t at_ = 0;  // in text_: all before has been parsed

@@ -30,7 +30,8 @@ session::session(corespun::tcp_stream stream, kv::server& all)
       cores_(corespun::this_core::count()),
       core_(corespun::this_core::index()),
       id_(all.last_client.fetch_add(1, std::memory_order_relaxed) + 1),
-      since_(unix_now()) {
+      since_(unix_now()),
+      input_(all.settings.requests) {
   here_.sessions.insert(this);
 }
 
@@ -108,19 +109,19 @@ corespun::task<> session::answer_requests() {
   }
 }
 
-/// The writer ends when the outbox is closed and empty, or when the peer is gone. That ends both, so
-/// the reader just waits.
+/// The writer ends when the outbox is closed and empty, or when the peer is gone. That ends all, so
+/// the reader just waits; and so does an outbox that has run over, though the peer takes nothing.
 corespun::task<> session::answer_subscriber() {
-  corespun::event no_event;
-  const auto read = [](session& self, corespun::event& no_event) -> corespun::task<> {
+  corespun::event& overrun = listener_->box.overrun;
+  const auto read = [](session& self, corespun::event& overrun) -> corespun::task<> {
     auto answering = self.answer_requests();
     co_await std::move(answering);
     self.listener_->box.close();
-    co_await no_event.wait();
+    co_await overrun.wait();
   };
-  auto reading = read(*this, no_event);
+  auto reading = read(*this, overrun);
   auto writing = write_outbox();
-  co_await corespun::when_any(std::move(reading), std::move(writing));
+  co_await corespun::when_any(std::move(reading), std::move(writing), overrun.wait());
 }
 
 corespun::task<> session::write_outbox() {
@@ -152,9 +153,9 @@ session::pause session::execute_until_pause() {
     if (!std::exchange(held_, false)) {
       const auto taken = input_.next(words_);
       if (taken == request_parser::outcome::incomplete) break;
-      if (taken == request_parser::outcome::failed) {
-        if (batch_) return pause::batch_first;  // and then it is failed again
-        reply().error("ERR " + input_.error());
+      if (taken != request_parser::outcome::request) {
+        if (batch_) return pause::batch_first;  // and then it is the same again
+        if (taken == request_parser::outcome::failed) reply().error("ERR " + input_.error());
         closing_ = true;
         break;
       }
@@ -207,6 +208,11 @@ void session::execute_on_shards(const command& what) {
     batch_ = here_.take_batch(cores_);
   }
   batch_->add(what, protocol_, words_, first);
+}
+
+std::uint16_t session::port() const {
+  const corespun::result<corespun::address> at = stream_.local_address();
+  return at ? at->port() : 0;
 }
 
 std::string session::describe() const {

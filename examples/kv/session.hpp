@@ -31,7 +31,7 @@ class session {
   session& operator=(const session&) = delete;
   ~session();
 
-  /// Until the peer has ended, has said QUIT, or cannot be understood.
+  /// Until the peer has ended, has said QUIT, cannot be understood, or reads too slowly.
   corespun::task<> run();
 
   // --- for commands ---
@@ -45,6 +45,8 @@ class session {
   void use_protocol(int version);
   [[nodiscard]] const std::string& name() const { return name_; }
   void set_name(std::string_view name) { name_ = name; }
+  /// Of the server; 0: a Unix socket.
+  [[nodiscard]] std::uint16_t port() const;
   /// After the replies to what came before.
   void close() { closing_ = true; }
 

@@ -30,6 +30,9 @@ constexpr const char* help =
     "                          no limit\n"
     "  --maxmemory-policy P    what goes when that is full: noeviction (nothing, the default),\n"
     "                          allkeys-lru, allkeys-random or volatile-ttl\n"
+    "  --proto-max-bulk-len N  refuse words and values of more than N bytes; 512mb, the default\n"
+    "  --client-query-buffer-limit N\n"
+    "                          cut off who sends a request of more than N bytes; 1gb, the default\n"
     "  --help                  this text\n"
     "CORESPUN_DRIVER=uring|epoll chooses how the cores wait. SIGINT or SIGTERM ends the server.\n";
 
@@ -104,6 +107,10 @@ settings parse_settings(int argc, char** argv) {
     } else if (option == "--maxmemory-policy") {
       needs(parse_policy(value, s.memory.policy),
             "noeviction, allkeys-lru, allkeys-random or volatile-ttl");
+    } else if (option == "--proto-max-bulk-len") {
+      needs(keep(to_bytes(value), s.requests.word_bytes), "a number of bytes");
+    } else if (option == "--client-query-buffer-limit") {
+      needs(keep(to_bytes(value), s.requests.bytes), "a number of bytes");
     } else {
       refuse(argv[0], "unknown option '" + std::string(option) + "'");
     }

@@ -1,6 +1,7 @@
 #pragma once
 // settings: what the command line says.
 
+#include "request.hpp"
 #include "store.hpp"
 
 #include <corespun/net/address.hpp>
@@ -13,6 +14,7 @@ struct settings {
   corespun::address at = corespun::address::loopback(6379);
   unsigned cores = 0;
   limits memory;  // of the whole server
+  request_limits requests;
 };
 
 /// Ends the process for --help, and with status 2 where it does not understand.

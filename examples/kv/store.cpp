@@ -52,10 +52,12 @@ void store::set(item& i, std::string_view value) {
   bytes_ += heap_bytes(i.value);
 }
 
-void store::append(item& i, std::string_view more) {
+bool store::append(item& i, std::string_view more) {
+  if (i.value.size() + more.size() > limits_.max_value_bytes) return false;
   bytes_ -= heap_bytes(i.value);
   i.value += more;
   bytes_ += heap_bytes(i.value);
+  return true;
 }
 
 void store::expire_at(item& i, unix_ms when) {

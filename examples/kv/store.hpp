@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <random>
 #include <set>
 #include <string_view>
@@ -23,6 +24,7 @@ enum class eviction { none, lru, random, ttl };
 struct limits {
   std::size_t max_bytes = 0;  // 0: no limit
   eviction policy = eviction::none;
+  std::size_t max_value_bytes = std::numeric_limits<std::size_t>::max();  // of what append() makes
 };
 
 class store {
@@ -42,7 +44,8 @@ class store {
   /// The key is not there. It gets no deadline.
   item& insert(const key& k, std::string_view value);
   void set(item& i, std::string_view value);
-  void append(item& i, std::string_view more);
+  /// False: the value would be too large.
+  [[nodiscard]] bool append(item& i, std::string_view more);
   /// From then on it is not there any more; never: no deadline.
   void expire_at(item& i, unix_ms when);
   void erase(item& i);

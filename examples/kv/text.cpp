@@ -18,4 +18,10 @@ bool is_word(std::string_view text, std::string_view lower_case) {
   return std::ranges::equal(text, lower_case, {}, to_lower);
 }
 
+std::string to_upper(std::string_view letters) {
+  std::string upper(letters);
+  for (char& c : upper) c = static_cast<char>(c & ~0x20);
+  return upper;
+}
+
 }  // namespace kv

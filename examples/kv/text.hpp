@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace kv {
@@ -14,5 +15,8 @@ std::optional<std::int64_t> to_integer(std::string_view text);
 bool is_word(std::string_view text, std::string_view lower_case);
 
 inline char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
+/// Of letters only.
+std::string to_upper(std::string_view letters);
 
 }  // namespace kv

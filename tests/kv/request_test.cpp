@@ -14,8 +14,9 @@ namespace {
 using outcome = request_parser::outcome;
 
 /// All requests of the pieces, their words joined by '|'; the last one is the error, if there is one.
-std::vector<std::string> parse(const std::vector<std::string>& pieces) {
-  request_parser parser;
+std::vector<std::string> parse(const std::vector<std::string>& pieces,
+                               const request_limits& limits = {}) {
+  request_parser parser(limits);
   std::vector<std::string> all;
   std::vector<std::string_view> words;
   for (std::string piece : pieces) {  // a copy, so that the parser cannot keep what it was fed
@@ -25,8 +26,8 @@ std::vector<std::string> parse(const std::vector<std::string>& pieces) {
       std::string& request = all.emplace_back();
       for (const std::string_view word : words) request += std::string(word) + '|';
     }
-    if (o == outcome::failed) {
-      all.push_back(parser.error());
+    if (o != outcome::incomplete) {
+      all.push_back(o == outcome::too_large ? "too large" : parser.error());
       return all;
     }
     parser.keep();
@@ -112,6 +113,34 @@ TEST(kv_request, a_bulk_string_may_have_megabytes) {
   for (std::size_t i = 0; i < value.size(); i += 10'000) pieces.push_back(value.substr(i, 10'000));
   pieces.push_back("\r\nPING\r\n");
   EXPECT_EQ(parse(pieces), (requests{"ECHO|" + value + '|', "PING|"}));
+}
+
+TEST(kv_request, words_are_no_longer_than_their_limit) {
+  const request_limits limits{.word_bytes = 5};
+  EXPECT_EQ(parse({"*1\r\n$5\r\nhello\r\n*1\r\n$6\r\nhello!\r\n"}, limits),
+            (requests{"hello|", "Protocol error: invalid bulk length"}));
+}
+
+constexpr request_limits thousand{.bytes = 1000};
+
+TEST(kv_request, that_grows_beyond_its_limit_ends_the_stream) {
+  const std::vector<std::string> pieces(20, std::string(100, 'v'));
+  std::vector<std::string> bulk = {"PING\r\n*2\r\n$4\r\nECHO\r\n$2000\r\n"};
+  bulk.insert(bulk.end(), pieces.begin(), pieces.end());
+  EXPECT_EQ(parse(bulk, thousand), (requests{"PING|", "too large"}));
+  EXPECT_EQ(parse(pieces, thousand), (requests{"too large"}));
+}
+
+TEST(kv_request, that_has_many_empty_words_grows_beyond_its_limit) {
+  std::vector<std::string> pieces = {"*1000000\r\n"};
+  pieces.insert(pieces.end(), 100, "$0\r\n\r\n");
+  EXPECT_EQ(parse(pieces, thousand), (requests{"too large"}));
+}
+
+TEST(kv_request, many_small_ones_may_have_more_bytes_than_one_may) {
+  std::string many;
+  for (int i = 0; i < 1000; ++i) many += "PING\r\n";
+  EXPECT_EQ(parse({many + "PI", "NG\r\n" + many}, thousand).size(), 2001u);
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ TEST(kv_store, keeps_what_was_set) {
   store s({});
   item& i = put(s, "a", "1");
   s.set(i, "2");
-  s.append(i, "3");
+  EXPECT_TRUE(s.append(i, "3"));
   ASSERT_NE(s.find(at("a")), nullptr);
   EXPECT_EQ(s.find(at("a"))->value, "23");
   EXPECT_EQ(s.find(at("b")), nullptr);
@@ -81,10 +81,18 @@ TEST(kv_store, counts_memory_up_and_down) {
   EXPECT_GT(s.bytes(), empty + 10'000);
   s.set(i, "small");
   EXPECT_LT(s.bytes(), empty + 1'000);
-  s.append(i, std::string(10'000, 'x'));
+  EXPECT_TRUE(s.append(i, std::string(10'000, 'x')));
   EXPECT_GT(s.bytes(), empty + 10'000);
   s.erase(i);
   EXPECT_EQ(s.bytes(), empty);
+}
+
+TEST(kv_store, a_value_does_not_grow_beyond_its_limit) {
+  store s({.max_value_bytes = 5});
+  item& i = put(s, "a", "123");
+  EXPECT_TRUE(s.append(i, "45"));
+  EXPECT_FALSE(s.append(i, "6"));
+  EXPECT_EQ(i.value, "12345");
 }
 
 TEST(kv_store, a_clear_leaves_nothing_and_gives_back_memory_in_parts) {

@@ -71,6 +71,7 @@ constexpr command parts[] = {
     {.name = "client|setinfo", .arity = 4, .at_once = setinfo},
     {.name = "client|info", .arity = 2, .at_once = info},
     {.name = "client|list", .arity = -2, .on_server = list},
+    {.name = "client|help", .arity = 2, .at_once = help},
 };
 constexpr command entries[] = {{.name = "client", .arity = -2, .parts = parts}};
 

@@ -1,5 +1,5 @@
 #pragma once
-// What each file of this folder adds to the table of commands.
+// What each file of this folder adds to the table of commands, and what several of them use.
 
 #include "../command.hpp"
 
@@ -16,5 +16,8 @@ extern const std::span<const command> connection_commands;
 extern const std::span<const command> client_commands;
 extern const std::span<const command> channel_commands;
 extern const std::span<const command> server_commands;
+
+/// For a command with parts: which it has.
+void help(session& self, arguments words);
 
 }  // namespace kv

@@ -75,7 +75,7 @@ corespun::task<> info(session& self, arguments words) {
     out.line("redis_mode", "standalone");
     out.line("multiplexing_api", corespun::this_core::driver_name());
     out.line("cores", corespun::this_core::count());
-    out.line("tcp_port", all.settings.at.port());
+    out.line("tcp_port", self.port());
     out.line("uptime_in_seconds", static_cast<std::uint64_t>(unix_now() - all.started) / 1000);
   }
   if (out.begin("Clients")) out.line("connected_clients", sum.clients);
@@ -103,11 +103,12 @@ void config_get(session& self, arguments words) {
   const settings& s = self.server().settings;
   const std::pair<std::string_view, std::string> all[] = {
       {"appendonly", "no"},
+      {"client-query-buffer-limit", std::to_string(s.requests.bytes)},
       {"databases", "1"},
       {"maxmemory", std::to_string(s.memory.max_bytes)},
       {"maxmemory-policy", std::string(policy_name(s.memory.policy))},
       {"port", std::to_string(s.at.port())},
-      {"proto-max-bulk-len", std::to_string(max_bulk_bytes)},
+      {"proto-max-bulk-len", std::to_string(s.requests.word_bytes)},
       {"save", ""},
       {"timeout", "0"},
   };
@@ -167,18 +168,19 @@ void command_info(session& self, arguments words) {
   reply_writer reply = self.reply();
   reply.array(words.size() - 2);
   for (const std::string_view name : words.subspan(2)) {
-    const auto is_it = [&](const command* c) { return is_word(name, c->name); };
-    const auto found = std::ranges::find_if(all_commands(), is_it);
-    found == all_commands().end() ? reply.null() : describe(**found, reply);
+    const command* const found = find_whole(name);
+    found == nullptr ? reply.null() : describe(*found, reply);
   }
 }
 
 constexpr command config_parts[] = {
     {.name = "config|get", .arity = -3, .at_once = config_get},
+    {.name = "config|help", .arity = 2, .at_once = help},
 };
 constexpr command command_parts[] = {
     {.name = "command|count", .arity = 2, .at_once = command_count},
     {.name = "command|docs", .arity = -2, .at_once = command_docs},
+    {.name = "command|help", .arity = 2, .at_once = help},
     {.name = "command|info", .arity = -2, .at_once = command_info},
 };
 constexpr command entries[] = {
@@ -188,6 +190,17 @@ constexpr command entries[] = {
 };
 
 }  // namespace
+
+void help(session& self, arguments words) {
+  const command& whole = *find_whole(words[0]);
+  const std::string name = to_upper(whole.name);
+  reply_writer reply = self.reply();
+  reply.array(whole.parts.size() + 1);
+  reply.simple(name + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+  for (const command& part : whole.parts) {
+    reply.simple(to_upper(part.name.substr(name.size() + 1)));
+  }
+}
 
 const std::span<const command> server_commands = entries;
 

@@ -93,13 +93,14 @@ void mset(shard_call& call) {
 }
 
 void append(shard_call& call) {
-  item* const i = call.data.find(call.first);
+  item* i = call.data.find(call.first);
   const std::string_view more = call.words[2];
-  if (i != nullptr && i->value.size() + more.size() > max_bulk_bytes) {
+  if (i == nullptr) {
+    i = &call.data.insert(call.first, more);
+  } else if (!call.data.append(*i, more)) {
     return call.reply.error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
   }
-  if (i != nullptr) call.data.append(*i, more);
-  call.reply.integer((i != nullptr ? *i : call.data.insert(call.first, more)).value.size());
+  call.reply.integer(i->value.size());
 }
 
 void strlen(shard_call& call) {
