@@ -11,6 +11,7 @@
 //     no notification is lost.
 //   - Look at what you wait for in a loop: another task may have had the mutex in between.
 //   - The condition outlives its waiters. Destroying it with waiters aborts.
+//   - It is no alternative for select(): wait() gives the mutex away before it waits.
 // Threads: any member except the destructor may be called from any thread, with or without the
 // mutex.
 

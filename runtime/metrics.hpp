@@ -55,8 +55,14 @@ struct metrics {
   std::size_t offload_queued = 0;  ///< calls that wait for a thread
 };
 
-/// The text exposition format of Prometheus, version 0.0.4: names as corespun_tasks_run_total, with
-/// the label core. Serve it as "text/plain; version=0.0.4".
+/// The text exposition format of Prometheus, version 0.0.4. Serve it as "text/plain; version=0.0.4".
+/// Of each core, with the label core:
+///   counters    corespun_tasks_{run,spawned,forked,stolen,overflowed,injected}_total,
+///               corespun_{turns,parks,wakes,mail}_total
+///   gauges      corespun_ready_tasks (label lane: forks, woken, bound), corespun_busy_ratio,
+///               corespun_core_info (label driver; always 1)
+///   histogram   corespun_turn_seconds
+/// Of all: the gauges corespun_injection_tasks, corespun_offload_threads, corespun_offload_queued.
 [[nodiscard]] std::string to_prometheus(const metrics& m);
 
 }  // namespace corespun

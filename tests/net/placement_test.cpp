@@ -2,9 +2,13 @@
 
 #include <corespun/net/connect.hpp>
 #include <corespun/net/serve.hpp>
+#include <corespun/runtime/detail/machine.hpp>
+#include <corespun/runtime/detail/threads.hpp>
 #include <corespun/runtime/event.hpp>
 
 #include <gtest/gtest.h>
+
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -104,15 +108,59 @@ TEST(placement, a_function_of_the_user_decides) {
   });
 }
 
-TEST(placement, the_processor_that_received_decides) {
+TEST(placement, the_core_that_is_pinned_to_the_processor_that_received_gets_it) {
+  if (on_sim()) GTEST_SKIP() << "there are no processors";
+  if (detail::usable_cpus().size() < 2) GTEST_SKIP() << "needs two processors";
+  runtime_options options = io_cores(2);
+  options.pin = true;
+  int matched = 0;
+  run_io(options, [&matched](scope& s) -> task<> {
+    const auto checked = [&matched, chosen_by = incoming_cpu()](
+                             const tcp_stream& stream, std::span<const unsigned> connections) {
+      const int received_on = need(stream.option(SOL_SOCKET, SO_INCOMING_CPU));
+      const auto& all = detail::core::current()->all().cores;
+      const auto is_there = [&](const auto& core) { return core->processor == received_on; };
+      const unsigned core = chosen_by(stream, connections);
+      if (std::ranges::any_of(all, is_there)) {
+        ++matched;
+        EXPECT_EQ(all[core]->processor, received_on);
+      }
+      return core;
+    };
+    counting_server server;
+    server.start(s, with(checked));
+    const auto connects = [&server]() -> task<> {
+      for (int i = 0; i < 5; ++i) const tcp_stream client = co_await server.client();
+    };
+    for (unsigned core = 0; core < 2; ++core) {
+      auto clients = s.spawn_on(core, connects);
+      (void)co_await clients.join();
+    }
+    co_await server.stop();
+  });
+  if (matched == 0) GTEST_SKIP() << "the kernel names other processors than those of the cores";
+}
+
+TEST(placement, by_the_processor_takes_one_core_after_the_other_where_none_is_pinned) {
   run_io(io_cores(cores), [](scope& s) -> task<> {
     counting_server server;
-    server.start(s, with(incoming_cpu()));  // not pinned here: one after the other
+    server.start(s, with(incoming_cpu()));
     std::vector<tcp_stream> clients;
     for (int i = 0; i < 6; ++i) clients.push_back(co_await server.client());
     EXPECT_EQ(server.open(), std::vector<int>({2, 2, 2}));
     co_await server.stop();
   });
+}
+
+TEST(placement, of_a_core_that_is_not_there_aborts_with_advice) {
+  const auto too_far = [](const tcp_stream&, std::span<const unsigned>) { return cores; };
+  EXPECT_DEATH(run_io(io_cores(cores),
+                      [too_far](scope& s) -> task<> {
+                        counting_server server;
+                        server.start(s, with(too_far));
+                        (void)co_await server.client();
+                      }),
+               "placement: chose core 3 of 3(.|\n)*this_core::count");
 }
 
 TEST(placement, connections_that_open_and_close_at_random_stay_even) {

@@ -242,6 +242,40 @@ TEST(serve, at_its_limit_lets_clients_wait_in_the_queue_and_goes_on) {
   });
 }
 
+TEST(serve, divides_its_limit_evenly_among_the_listeners_of_all_cores) {
+  run_io(io_cores(2), [](scope& s) -> task<> {
+    tcp_listener listener = on_any_port();
+    const address at = listener.local_address();
+    serve_options options;
+    options.max_connections = 4;
+    struct of_a_core {
+      int inside = 0;
+      int most = 0;
+      int served = 0;
+    };
+    std::array<of_a_core, 2> seen;
+    const auto count = [&seen](tcp_stream stream) -> task<> {
+      of_a_core& here = seen[this_core::index()];
+      here.most = std::max(here.most, ++here.inside);
+      ++here.served;
+      co_await echo(std::move(stream));
+      --here.inside;
+    };
+    auto server = spawn_server(s, std::move(listener), count, options);
+    std::vector<tcp_stream> clients;
+    for (int i = 0; i < 30; ++i) clients.push_back(need(co_await connect(at)));
+    for (tcp_stream& c : clients) {
+      co_await expect_echo(c, "my turn");
+      need(co_await c.close());
+    }
+    server.cancel();
+    (void)co_await server.join();
+    EXPECT_EQ(seen[0].served + seen[1].served, 30);
+    EXPECT_LE(seen[0].most, 2);
+    EXPECT_LE(seen[1].most, 2);
+  });
+}
+
 TEST(serve, accepts_no_faster_than_its_rate) {
   run_io([](scope& s) -> task<> {
     tcp_listener listener = on_any_port();

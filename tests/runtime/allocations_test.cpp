@@ -12,6 +12,7 @@
 #include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/detail/frame.hpp>
 #include <corespun/runtime/event.hpp>
+#include <corespun/runtime/latch.hpp>
 #include <corespun/runtime/offload.hpp>
 #include <corespun/runtime/oneshot.hpp>
 #include <corespun/runtime/scope.hpp>
@@ -87,13 +88,18 @@ TEST(allocations, yield_and_sleep_cost_nothing) {
             0u);
 }
 
-TEST(allocations, waiting_for_an_event_and_opening_it_cost_nothing) {
+TEST(allocations, waiting_for_an_event_or_a_latch_and_opening_it_cost_nothing) {
   EXPECT_EQ(cost_of([]() -> task<> {
               event e;
-              auto wait = [&]() -> task<> { co_await e.wait(); };
+              latch l(1);
+              auto wait = [&]() -> task<> {
+                co_await e.wait();
+                co_await l.wait();
+              };
               auto open = [&]() -> task<> {
                 e.open();
-                co_return;
+                co_await yield();
+                l.count_down();
               };
               (void)co_await when_all(wait(), wait(), open());
             }),

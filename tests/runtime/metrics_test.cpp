@@ -2,6 +2,7 @@
 
 #include <corespun/runtime/event.hpp>
 #include <corespun/runtime/metrics.hpp>
+#include <corespun/runtime/offload.hpp>
 #include <corespun/runtime/runtime.hpp>
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/sleep.hpp>
@@ -15,6 +16,7 @@
 #include <atomic>
 #include <charconv>
 #include <cmath>
+#include <latch>
 #include <limits>
 #include <map>
 #include <numeric>
@@ -102,6 +104,66 @@ TEST(metrics, tell_what_is_ready_in_the_lanes_and_beside_them) {
     const core_metrics empty = here.metrics().cores[0];
     EXPECT_EQ(empty.ready_forks, 0u);
     EXPECT_EQ(empty.ready_woken, 0u);
+  });
+}
+
+TEST(metrics, tell_what_is_ready_and_stays_on_its_core) {
+  runtime rt(test::cores(2));
+  run_with(rt, [](runtime& here) -> task<> {
+    co_await with_scope([&](scope& s) -> task<> {
+      for (int i = 0; i < 10; ++i) (void)s.spawn(yields, 0);
+      const metrics spawned = here.metrics();
+      EXPECT_EQ(spawned.cores[0].ready_bound, 10u);
+      EXPECT_EQ(spawned.cores[0].ready_forks, 0u);
+      EXPECT_EQ(spawned.cores[1].ready_bound, 0u);
+      co_return;
+    });
+    EXPECT_EQ(here.metrics().cores[0].ready_bound, 0u);
+  });
+}
+
+TEST(metrics, tell_what_other_threads_have_injected_and_count_it_when_it_is_taken) {
+  if (test::on_sim()) GTEST_SKIP() << "there are no other threads";
+  runtime_options options = test::cores(1);
+  options.affinity = affinity::any;
+  runtime rt(options);
+  run_with(rt, [](runtime& here) -> task<> {
+    event gate;
+    co_await with_scope([&](scope& s) -> task<> {
+      const auto wait = [&gate]() -> task<> { co_await gate.wait(); };
+      for (int i = 0; i < 10; ++i) (void)s.spawn(wait);
+      co_await test::let_others_run(20);
+      std::thread([&gate] { gate.open(); }).join();
+      EXPECT_EQ(here.metrics().injection_depth, 10u);
+      EXPECT_EQ(here.metrics().cores[0].injected, 1u) << "main alone";
+    });
+    EXPECT_EQ(here.metrics().injection_depth, 0u);
+    EXPECT_EQ(here.metrics().cores[0].injected, 11u);
+  });
+}
+
+TEST(metrics, tell_the_threads_for_blocking_calls_and_the_calls_that_wait_for_one) {
+  if (test::on_sim()) GTEST_SKIP() << "there are no helper threads";
+  runtime_options options = test::cores(1);
+  options.offload_threads = 2;
+  runtime rt(options);
+  run_with(rt, [](runtime& here) -> task<> {
+    EXPECT_EQ(here.metrics().offload_threads, 0u);
+    std::latch go(1);
+    std::atomic<int> begun{0};
+    const auto blocks = [&] {
+      ++begun;
+      go.wait();
+    };
+    co_await with_scope([&](scope& s) -> task<> {
+      const auto call = [&blocks]() -> task<> { co_await offload(blocks); };
+      for (int i = 0; i < 5; ++i) (void)s.spawn(call);
+      while (begun < 2) co_await yield();
+      EXPECT_EQ(here.metrics().offload_threads, 2u);
+      EXPECT_EQ(here.metrics().offload_queued, 3u);
+      go.count_down();
+    });
+    EXPECT_EQ(here.metrics().offload_queued, 0u);
   });
 }
 

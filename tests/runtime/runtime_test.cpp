@@ -1,6 +1,8 @@
 // runtime: starts and ends cleanly, any number of times, and run() tells how main ended.
 
+#include <corespun/runtime/affinity.hpp>
 #include <corespun/runtime/event.hpp>
+#include <corespun/runtime/latch.hpp>
 #include <corespun/runtime/runtime.hpp>
 #include <corespun/runtime/sleep.hpp>
 #include <corespun/runtime/this_core.hpp>
@@ -17,6 +19,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <latch>
 #include <memory>
 #include <semaphore>
 #include <stdexcept>
@@ -102,6 +105,54 @@ TEST(runtime, run_of_a_main_that_stopped_itself_is_stopped) {
     co_return 1;
   });
   EXPECT_TRUE(o.stopped());
+}
+
+/// Bound and free tasks that never wait are ready on all cores, so each core has some at any time.
+TEST(runtime, ends_what_is_ready_on_every_core_when_main_throws_or_is_stopped) {
+  constexpr unsigned count = 3;
+  constexpr std::size_t each = 50;
+  for (const bool throws : {true, false}) {
+    int alive = 0;
+    latch bound_ones(count * each);
+    latch free_ones(count * each);
+    runtime_options options = cores(count);
+    options.affinity = affinity::any;
+    runtime rt(options);
+    const auto spins = [](latch& begun, const test::counted&) -> task<> {
+      begun.count_down();
+      while (true) co_await yield();
+    };
+    const auto spawns_free_ones = [&](scope& s) -> task<> {
+      co_await resume_anywhere();
+      for (std::size_t i = 0; i < each; ++i)
+        (void)s.spawn(spins, std::ref(free_ones), test::counted(alive));
+    };
+    const auto main = [&](scope& s) -> task<int> {
+      for (std::size_t i = 0; i < count * each; ++i)
+        (void)s.spawn_on(static_cast<unsigned>(i % count), spins, std::ref(bound_ones),
+                         test::counted(alive));
+      co_await bound_ones.wait();
+      for (unsigned core = 0; core < count; ++core)
+        (void)s.spawn_on(core, spawns_free_ones, std::ref(s));
+      co_await free_ones.wait();
+      for (const core_metrics& c : rt.metrics().cores) {
+        EXPECT_GT(c.ready_bound, 0u);
+        EXPECT_GT(c.ready_woken, 0u);
+      }
+      if (throws) throw std::runtime_error("main");
+      s.cancel();
+      co_await yield();
+      co_return 0;
+    };
+    bool threw = false;
+    try {
+      EXPECT_TRUE(rt.run(main).stopped());
+    } catch (const std::runtime_error&) {
+      threw = true;
+    }
+    EXPECT_EQ(threw, throws);
+    EXPECT_EQ(alive, 0);
+  }
 }
 
 TEST(runtime, main_runs_on_core_0) {
@@ -351,6 +402,42 @@ TEST(post_to, is_refused_when_the_runtime_ends_and_loses_nothing) {
     EXPECT_TRUE(refused);
     EXPECT_EQ(called, accepted);
   }
+}
+
+/// They post until they are refused. Until then a core that is held up keeps the runtime.
+TEST(post_to, of_threads_that_are_no_cores_is_called_or_refused_while_the_runtime_ends) {
+  if (test::on_sim()) GTEST_SKIP() << "there no other thread may post";
+  constexpr int posters = 3;
+  for (int round = 0; round < 30; ++round) {
+    std::atomic<int> called{0};
+    std::atomic<int> accepted{0};
+    std::latch all_refused(posters);
+    std::vector<std::jthread> threads;
+    {
+      runtime r(cores(2));
+      ASSERT_TRUE(r.post_to(1, [&all_refused] { all_refused.wait(); }));
+      for (unsigned i = 0; i < posters; ++i) {
+        threads.emplace_back([&, core = i % 2] {
+          result<> posted;
+          while ((posted = r.post_to(core, [&called] { ++called; }))) ++accepted;
+          EXPECT_EQ(posted.error(), make_error_code(errc::closed));
+          all_refused.count_down();
+        });
+      }
+      while (accepted < round) std::this_thread::yield();
+    }
+    threads.clear();  // joins
+    EXPECT_EQ(called, accepted);
+  }
+}
+
+TEST(post_to, a_core_that_is_not_there_aborts_with_advice) {
+  EXPECT_DEATH(
+      {
+        runtime r(cores(2));
+        (void)r.post_to(2, [] {});
+      },
+      "post_to core 2 of 2(.|\n)*cores\\(\\)");
 }
 
 }  // namespace

@@ -1,19 +1,27 @@
 // select: exactly one of several takes effect, whoever decides it and from wherever.
 
 #include <corespun/runtime/as_result.hpp>
+#include <corespun/runtime/broadcast.hpp>
 #include <corespun/runtime/channel.hpp>
 #include <corespun/runtime/event.hpp>
+#include <corespun/runtime/latch.hpp>
 #include <corespun/runtime/mutex.hpp>
 #include <corespun/runtime/oneshot.hpp>
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/select.hpp>
 #include <corespun/runtime/semaphore.hpp>
+#include <corespun/runtime/shared_mutex.hpp>
 #include <corespun/runtime/this_core.hpp>
+#include <corespun/runtime/watch.hpp>
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -128,6 +136,9 @@ TEST(select, ends_by_its_timer_at_that_time) {
     EXPECT_EQ(ch.try_recv(), 1) << "nobody waits any more";
     const auto past = co_await select(never.wait(), sleep_for(0s));
     EXPECT_EQ(past.index(), 1u);
+    const auto at = co_await select(sleep_for(2s), sleep_until(clock::now() + 1s), never.wait());
+    EXPECT_EQ(at.index(), 1u);
+    EXPECT_EQ(time.elapsed(), 2s);
   });
 }
 
@@ -306,6 +317,171 @@ TEST(select, does_not_hold_up_those_behind_it_when_another_has_won) {
     (void)co_await first.join();
     (void)co_await second.join();
     EXPECT_TRUE(passed);
+  });
+}
+
+// --- each kind of alternative ---
+
+/// Waits in vain, since another wins; waits in vain, since it is cancelled; and waits until serve()
+/// makes it possible: `check` is given what it yields.
+template <typename Wait, typename Serve, typename Check>
+task<> can_be_chosen(Wait wait, Serve serve, Check check) {
+  event other;
+  event never;
+  bool chosen = false;
+  auto waits = [&](event& beside) -> task<> {
+    auto first = co_await select(beside.wait(), wait());
+    if (first.index() == 0) co_return;
+    chosen = true;
+    check(std::get<1>(first));
+  };
+  auto body = [&](scope& s) -> task<> {
+    auto loses = s.spawn(waits, std::ref(other));
+    co_await test::let_others_run();
+    other.open();
+    const outcome<void> lost = co_await loses.join();
+    EXPECT_TRUE(lost.has_value());
+    auto is_cancelled = s.spawn(waits, std::ref(never));
+    co_await test::let_others_run();
+    is_cancelled.cancel();
+    const outcome<void> stopped = co_await is_cancelled.join();
+    EXPECT_TRUE(stopped.stopped());
+    auto wins = s.spawn(waits, std::ref(never));
+    co_await test::let_others_run();
+    EXPECT_FALSE(chosen);
+    serve();
+    const outcome<void> won = co_await wins.join();
+    EXPECT_TRUE(won.has_value());
+    EXPECT_TRUE(chosen);
+  };
+  co_await with_scope(body);
+}
+
+TEST(select, may_wait_for_a_oneshot) {
+  run([]() -> task<> {
+    oneshot<int> reply;
+    auto test = can_be_chosen([&] { return reply.recv(); }, [&] { reply.send(7); },
+                              [](const result<int>& got) { EXPECT_EQ(got, 7); });
+    co_await std::move(test);
+  });
+}
+
+TEST(select, may_wait_for_an_item_of_a_broadcast) {
+  run([]() -> task<> {
+    broadcast<int> news(1, when_behind::hold);
+    auto mine = news.subscribe();
+    auto test = can_be_chosen([&] { return mine.recv(); }, [&] { (void)news.try_send(7); },
+                              [](const result<int>& got) { EXPECT_EQ(got, 7); });
+    co_await std::move(test);
+  });
+}
+
+TEST(select, may_wait_for_room_in_a_broadcast) {
+  run([]() -> task<> {
+    broadcast<int> news(1, when_behind::hold);
+    auto mine = news.subscribe();
+    std::optional behind(news.subscribe());
+    (void)co_await news.send(1);
+    EXPECT_EQ(co_await mine.recv(), 1);
+    auto test = can_be_chosen([&] { return news.send(2); }, [&] { behind.reset(); },
+                              [](const result<>& sent) { EXPECT_TRUE(sent); });
+    co_await std::move(test);
+    EXPECT_EQ(co_await mine.recv(), 2);
+    news.close();
+    EXPECT_EQ((co_await mine.recv()).error(), errc::closed) << "sent though it was not chosen";
+  });
+}
+
+TEST(select, may_wait_for_a_change_of_a_watch) {
+  run([]() -> task<> {
+    watch<int> config(1);
+    auto mine = config.observe();
+    auto test = can_be_chosen([&] { return mine.changed(); }, [&] { config.set(2); },
+                              [](const result<>& changed) { EXPECT_TRUE(changed); });
+    co_await std::move(test);
+    EXPECT_EQ(mine.get(), 2);
+  });
+}
+
+TEST(select, may_wait_for_a_latch) {
+  run([]() -> task<> {
+    latch l(1);
+    auto test = can_be_chosen([&] { return l.wait(); }, [&] { l.count_down(); },
+                              [&](std::monostate) { EXPECT_TRUE(l.is_open()); });
+    co_await std::move(test);
+  });
+}
+
+TEST(select, may_wait_to_be_alone_in_a_shared_mutex_or_to_share_it) {
+  run([]() -> task<> {
+    shared_mutex m;
+    auto sharing = co_await m.lock_shared();
+    auto alone = can_be_chosen([&] { return m.lock(); }, [&] { sharing.unlock(); },
+                               [&](const shared_mutex::guard& held) {
+                                 EXPECT_EQ(held.locked(), &m);
+                                 EXPECT_FALSE(m.try_lock_shared());
+                               });
+    co_await std::move(alone);
+    auto held = co_await m.lock();
+    auto shared = can_be_chosen([&] { return m.lock_shared(); }, [&] { held.unlock(); },
+                                [&](const shared_mutex::shared_guard& mine) {
+                                  EXPECT_EQ(mine.locked(), &m);
+                                  EXPECT_TRUE(m.try_lock_shared());
+                                  EXPECT_FALSE(m.try_lock());
+                                });
+    co_await std::move(shared);
+    EXPECT_TRUE(m.try_lock());
+  });
+}
+
+TEST(select, may_wait_for_a_permit_to_hold) {
+  run([]() -> task<> {
+    semaphore places(0);
+    auto test = can_be_chosen([&] { return places.hold(); }, [&] { places.release(); },
+                              [&](const semaphore::guard& mine) {
+                                EXPECT_EQ(mine.locked(), &places);
+                                EXPECT_EQ(places.available(), 0u);
+                              });
+    co_await std::move(test);
+    EXPECT_EQ(places.available(), 1u);
+  });
+}
+
+TEST(select, of_all_kinds_at_once_serves_one_and_leaves_the_others_as_they_were) {
+  run([]() -> task<> {
+    std::array<bool, 8> chosen{};
+    while (!std::ranges::all_of(chosen, std::identity())) {
+      oneshot<int> reply;
+      reply.send(1);
+      broadcast<int> news(1, when_behind::hold);
+      auto mine = news.subscribe();
+      (void)news.try_send(1);
+      broadcast<int> room(1, when_behind::hold);
+      auto theirs = room.subscribe();
+      watch<int> config(1);
+      auto observer = config.observe();
+      config.set(2);
+      shared_mutex alone;
+      shared_mutex shared;
+      semaphore places(1);
+      latch l(0);
+      const auto first =
+          co_await select(reply.recv(), mine.recv(), room.send(1), observer.changed(), alone.lock(),
+                          shared.lock_shared(), places.hold(), l.wait());
+      const std::size_t i = first.index();
+      chosen[i] = true;
+      reply.close();
+      news.close();
+      room.close();
+      config.close();
+      EXPECT_EQ((co_await reply.recv()).has_value(), i != 0);
+      EXPECT_EQ((co_await mine.recv()).has_value(), i != 1);
+      EXPECT_EQ((co_await theirs.recv()).has_value(), i == 2);
+      EXPECT_EQ((co_await observer.changed()).has_value(), i != 3);
+      EXPECT_EQ(static_cast<bool>(alone.try_lock_shared()), i != 4);
+      EXPECT_EQ(static_cast<bool>(shared.try_lock()), i != 5);
+      EXPECT_EQ(places.available(), i != 6 ? 1u : 0u);
+    }
   });
 }
 

@@ -1,6 +1,7 @@
 // on_core and sharded: calls go there and come back, in order, and a T is touched by its core only.
 
 #include <corespun/runtime/event.hpp>
+#include <corespun/runtime/latch.hpp>
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/sharded.hpp>
 #include <corespun/runtime/sleep.hpp>
@@ -9,6 +10,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <numeric>
 #include <stdexcept>
@@ -18,6 +20,7 @@
 
 #include "tests/support/run.hpp"
 #include "tests/support/tasks.hpp"
+#include "tests/support/trace.hpp"
 
 namespace corespun {
 namespace {
@@ -250,6 +253,16 @@ TEST(on_core, of_free_tasks_comes_back_to_them) {
   EXPECT_EQ(sum, 20 * 50);
 }
 
+TEST(on_core_death, a_core_that_is_not_there_aborts_with_advice) {
+  EXPECT_DEATH(test::run_on(2,
+                            []() -> task<> {
+                              const auto nothing = [] {};
+                              auto call = on_core(2, nothing);
+                              co_await std::move(call);
+                            }),
+               "on_core core 2 of 2(.|\n)*this_core::count");
+}
+
 // --- sharded ---
 
 class counts_by_core {
@@ -405,7 +418,148 @@ TEST(sharded, stop_waits_for_calls_and_what_they_call) {
   EXPECT_EQ(served, 10);
 }
 
+/// One that is on all cores at once, and then waits or, if it should, throws on core 1.
+class on_three_cores {
+ public:
+  explicit on_three_cores(bool throws) : throws_(throws) {}
+  task<> visit(counts_by_core&) {
+    const test::counted inside(inside_);
+    arrived_.count_down();
+    co_await arrived_.wait();
+    if (throws_ && this_core::index() == 1) throw std::runtime_error("core 1");
+    co_await test::forever();
+  }
+  task<int> value(counts_by_core& c) {
+    auto visiting = visit(c);
+    co_await std::move(visiting);
+    co_return 1;
+  }
+  [[nodiscard]] auto arrived() { return arrived_.wait(); }
+  [[nodiscard]] int inside() const { return inside_; }
+
+ private:
+  const bool throws_;
+  int inside_ = 0;
+  latch arrived_{3};
+};
+
+task<> call_all(sharded<counts_by_core>& counts, on_three_cores& calls) {
+  auto all = counts.on_all([&calls](counts_by_core& c) { return calls.visit(c); });
+  co_await std::move(all);
+}
+task<> sum_of_all(sharded<counts_by_core>& counts, on_three_cores& calls) {
+  const auto value = [&calls](counts_by_core& c) { return calls.value(c); };
+  auto sum = counts.map_reduce(value, 0, std::plus<>());
+  (void)co_await std::move(sum);
+}
+
+constexpr std::array calls_on_all_cores{&call_all, &sum_of_all};
+
+TEST(sharded, the_first_exception_of_a_call_on_all_cores_cancels_the_others) {
+  for (auto* const call : calls_on_all_cores) {
+    std::string caught;
+    test::run_on(3, [&]() -> task<> {
+      sharded<counts_by_core> counts;
+      co_await counts.start(0);
+      on_three_cores calls(true);
+      try {
+        auto calling = call(counts, calls);
+        co_await std::move(calling);
+      } catch (const std::runtime_error& e) {
+        caught = e.what();
+      }
+      EXPECT_EQ(calls.inside(), 0);
+      co_await counts.stop();
+    });
+    EXPECT_EQ(caught, "core 1");
+  }
+}
+
+TEST(sharded, a_cancel_of_a_call_on_all_cores_reaches_each_and_waits_for_it) {
+  for (auto* const call : calls_on_all_cores) {
+    test::run_on(3, [call](scope& s) -> task<> {
+      sharded<counts_by_core> counts;
+      co_await counts.start(0);
+      on_three_cores calls(false);
+      auto calling = s.spawn(call, std::ref(counts), std::ref(calls));
+      co_await calls.arrived();
+      calling.cancel();
+      const outcome<void> ended = co_await calling.join();
+      EXPECT_TRUE(ended.stopped());
+      EXPECT_EQ(calls.inside(), 0);
+      co_await counts.stop();
+    });
+  }
+}
+
+struct fails_to_stop : counts_by_core {
+  fails_to_stop() : counts_by_core(0) {}
+  task<> stop() {
+    co_await yield();
+    if (this_core::index() == 1) throw std::runtime_error("cannot stop");
+    co_await sleep_for(1ms);
+  }
+};
+
+TEST(sharded, stop_throws_what_a_member_threw_when_all_have_ended) {
+  test::run_on(3, []() -> task<> {
+    sharded<fails_to_stop> s;
+    for (int round = 0; round < 2; ++round) {  // it can be started again
+      co_await s.start();
+      std::string caught;
+      try {
+        co_await s.stop();
+      } catch (const std::runtime_error& e) {
+        caught = e.what();
+      }
+      EXPECT_EQ(caught, "cannot stop");
+      EXPECT_EQ(counts_by_core::alive, 0);
+      EXPECT_EQ(counts_by_core::ended_elsewhere, 0);
+    }
+  });
+}
+
+task<> start_twice() {
+  sharded<counts_by_core> s;
+  co_await s.start(0);
+  co_await s.start(0);
+}
+
+task<> call_a_core_that_is_not_there() {
+  sharded<counts_by_core> s;
+  co_await s.start(0);
+  auto call = s.on(2, [](counts_by_core&) {});
+  co_await std::move(call);
+}
+
+task<> call_after_stop() {
+  sharded<counts_by_core> s;
+  co_await s.start(0);
+  co_await s.stop();
+  auto call = s.on(0, [](counts_by_core&) {});
+  co_await std::move(call);
+}
+
+struct calls_while_it_stops {
+  explicit calls_while_it_stops(sharded<calls_while_it_stops>& all) : all_(all) {}
+  task<> stop() {
+    auto call = all_.on(this_core::index(), [](calls_while_it_stops&) {});
+    co_await std::move(call);
+  }
+  sharded<calls_while_it_stops>& all_;
+};
+
+task<> call_one_that_stops() {
+  sharded<calls_while_it_stops> s;
+  co_await s.start(std::ref(s));
+  co_await s.stop();
+}
+
 TEST(sharded_death, says_what_is_wrong) {
+  EXPECT_DEATH(test::run_on(2, start_twice), "started twice(.|\n)*stop it before");
+  EXPECT_DEATH(test::run_on(2, call_a_core_that_is_not_there), "sharded: core 2 of 2");
+  EXPECT_DEATH(test::run_on(2, call_after_stop), "core 0 of 0");
+  EXPECT_DEATH(test::run_on(1, call_one_that_stops), "a call after stop");
   EXPECT_DEATH(test::run_on(1,
                             []() -> task<> {
                               sharded<counts_by_core> never_stopped;

@@ -61,7 +61,13 @@ TEST(signals, sigterm_and_sigint_cancel_main_and_run_returns_stopped) {
 
 void terminated_with_tasks_on_all_cores() {
   exit_by(handling(3), [](scope& s) -> task<> {
-    for (unsigned core = 0; core < 3; ++core) (void)s.spawn_on(core, forever);
+    const auto never_waits = []() -> task<> {
+      while (true) co_await yield();
+    };
+    for (unsigned core = 0; core < 3; ++core) {
+      (void)s.spawn_on(core, forever);
+      (void)s.spawn_on(core, never_waits);
+    }
     signal_this_process(SIGTERM);
     co_await forever();
   });
