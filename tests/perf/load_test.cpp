@@ -134,6 +134,8 @@ TEST_P(floor, carries_a_load_without_errors_and_counts_it) {
                            "requests",
                            "requests_per_second",
                            "requests_total",
+                           "starved",
+                           "oldest_us",
                            "latency_us",
                            "p50",
                            "p99",
