@@ -191,6 +191,7 @@ class parent {
   }
 
   [[nodiscard]] snapshot take_snapshot() const {
+    if (options_.signal_server) kill(*options_.server, SIGUSR1);
     snapshot s{.at = clock::now(),
                .requests = sum(&client_result::requests),
                .own_cpu_ns = 0,
