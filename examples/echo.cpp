@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
   bool tables = false;
   const example::server_options settings = example::parse(
       argc, argv, "echoes what it receives",
-      {{"--stats", "print counters as JSON at the end", &stats},
+      {{"--stats", "print counters as JSON at the end, and at SIGUSR1", &stats},
        {"--multishot", "keep one receive armed for many messages (io_uring)", &multishot},
        {"--direct", "each core's ring holds as many connections as a process may open descriptors",
         &direct},
@@ -51,13 +51,14 @@ int main(int argc, char** argv) {
   const unsigned most = most_descriptors();
   if (direct) o.io.direct_descriptors = most;
   auto start = [&](scope& s) -> task<int> {
-    // The scope outlives all connections, and its exit handler keeps the counters alive.
     const auto all = std::make_shared<std::vector<example::counters>>(this_core::count());
-    s.on_exit([all, stats]() -> task<> { return example::print_stats(all, stats); });
     auto handler = [all, multishot](tcp_stream stream) {
       return echo(std::move(stream), *all, multishot);
     };
-    co_return co_await example::listen_and_serve(address::loopback(settings.port), handler);
+    auto serving = example::listen_and_serve(address::loopback(settings.port), handler);
+    if (stats) serving = example::with_stats(s, all, std::move(serving));
+    co_return co_await std::move(serving);
   };
+  if (stats) example::hold_signals();
   return run(start, o);
 }

@@ -1,13 +1,20 @@
 #pragma once
-// What a server that is measured has done, counted by each core for itself and printed at its end.
+// What a server that is measured has done, counted by each core for itself and printed at its end, and
+// at SIGUSR1 what it has done until then.
 
 #include <corespun/corespun.hpp>
 
+#include <signal.h>
+#include <sys/signalfd.h>
+
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace example {
@@ -25,8 +32,7 @@ inline void count(std::atomic<std::uint64_t>& counter, std::uint64_t more = 1) {
 }
 
 /// As a line of JSON.
-inline corespun::task<> print_stats(all_counters all, bool wanted) {
-  if (!wanted) co_return;
+inline corespun::task<> print_stats(all_counters all) {
   std::uint64_t requests = 0;
   std::uint64_t connections = 0;
   std::uint64_t system_calls = 0;
@@ -53,6 +59,41 @@ inline corespun::task<> print_stats(all_counters all, bool wanted) {
       static_cast<unsigned long long>(requests), static_cast<unsigned long long>(connections),
       static_cast<unsigned long long>(system_calls), by_core.c_str(),
       corespun::this_core::driver_name());
+  std::fflush(stdout);
+}
+
+inline sigset_t only_sigusr1() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  return set;
+}
+
+/// Before run(), which starts the threads that inherit this: SIGUSR1 is to be read, not to end them.
+inline void hold_signals() {
+  const sigset_t set = only_sigusr1();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+/// Until it is cancelled.
+inline corespun::task<> print_stats_at_signals(all_counters all) {
+  const sigset_t set = only_sigusr1();
+  corespun::result<corespun::fd> signals = corespun::fd::adopt(signalfd(-1, &set, SFD_CLOEXEC));
+  std::array<std::byte, sizeof(signalfd_siginfo)> signal{};
+  while (signals && co_await signals->read_some(signal)) {
+    auto printing = print_stats(all);
+    co_await std::move(printing);
+  }
+}
+
+/// Runs it in the scope of main, which outlives all connections.
+inline corespun::task<int> with_stats(corespun::scope& s, all_counters all,
+                                      corespun::task<int> serving) {
+  s.on_exit([all]() -> corespun::task<> { return print_stats(all); });
+  auto at_signals = s.spawn_on(corespun::this_core::index(), print_stats_at_signals, all);
+  const int code = co_await std::move(serving);
+  at_signals.cancel();
+  co_return code;
 }
 
 }  // namespace example

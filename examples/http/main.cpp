@@ -175,18 +175,19 @@ int main(int argc, char** argv) {
   unsigned limit_ms = 30'000;
   const example::server_options settings = example::parse(
       argc, argv, "answers GET / over HTTP/1.1",
-      {{"--stats", "print counters as JSON at the end", &stats},
+      {{"--stats", "print counters as JSON at the end, and at SIGUSR1", &stats},
        {"--multishot", "keep one receive armed for many messages (io_uring)", &multishot},
        {"--limit-ms", "close a connection without a complete request for that long; 30000", nullptr,
         &limit_ms}});
   options o;
   o.cores = settings.cores;
   auto start = [&](scope& s) -> task<int> {
-    // The scope outlives all connections.
     const auto all = std::make_shared<site>(this_core::count(), limit_ms * 1ms, multishot);
-    s.on_exit([all, stats]() -> task<> { return example::print_stats(all->counts, stats); });
     auto handler = [all](tcp_stream stream) { return converse(std::move(stream), *all); };
-    co_return co_await example::listen_and_serve(address::loopback(settings.port), handler);
+    auto serving = example::listen_and_serve(address::loopback(settings.port), handler);
+    if (stats) serving = example::with_stats(s, all->counts, std::move(serving));
+    co_return co_await std::move(serving);
   };
+  if (stats) example::hold_signals();
   return run(start, o);
 }

@@ -146,6 +146,7 @@ static void serve_core(struct core* c) {
             &(struct epoll_event){.events = EPOLLIN, .data.fd = c->signals});
   epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener,
             &(struct epoll_event){.events = EPOLLIN | EPOLLET, .data.fd = listener});
+  c->live = &count;
   say_listening(c);
 
   struct epoll_event events[max_events];

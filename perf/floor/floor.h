@@ -52,6 +52,7 @@ struct core {
   int listener;
   int signals;  // readable at the end
   struct counters count;  // filled by serve() when it ends
+  const struct counters* live;  // the same while it runs; NULL: not to be had
 };
 
 /// What to do about an error that no option can mend.
@@ -81,7 +82,7 @@ static inline void print_help(const struct options* o, FILE* to) {
           "  --buffer-size N    bytes per receive buffer (%u)\n"
           "  --framed N         messages of N bytes; each begins with the microseconds to compute\n"
           "                     before it is sent back, a little-endian number of 4 bytes\n"
-          "  --stats            one line of JSON at the end\n",
+          "  --stats            one line of JSON at the end, and at SIGUSR1\n",
           o->name, o->host, o->port, o->cores, o->buffers, o->buffer_bytes);
 }
 
@@ -217,6 +218,33 @@ static inline void print_stats(const struct counters* n, const char* driver) {
   fflush(stdout);
 }
 
+/// What the owner writes meanwhile is read whole, but not all at the same moment.
+static inline void add_counters(struct counters* sum, const struct counters* more) {
+  sum->requests += __atomic_load_n(&more->requests, __ATOMIC_RELAXED);
+  sum->connections += __atomic_load_n(&more->connections, __ATOMIC_RELAXED);
+  sum->syscalls += __atomic_load_n(&more->syscalls, __ATOMIC_RELAXED);
+}
+
+static inline sigset_t only_sigusr1(void) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  return set;
+}
+
+/// A thread of its own, so that no core is disturbed. Until it is cancelled.
+static inline void* print_stats_at_signals(void* all_cores) {
+  const struct core* cores = (const struct core*)all_cores;
+  const sigset_t set = only_sigusr1();
+  for (int signal; sigwait(&set, &signal) == 0;) {
+    if (!cores->live) continue;
+    struct counters sum = {0, 0, 0};
+    for (unsigned i = 0; i < cores->options->cores; ++i) add_counters(&sum, cores[i].live);
+    print_stats(&sum, cores->driver);
+  }
+  return NULL;
+}
+
 static inline void* run_core(void* argument) {
   struct core* c = (struct core*)argument;
   pin(c->options, c->index);
@@ -228,7 +256,10 @@ static inline void* run_core(void* argument) {
 /// for main().
 static inline int run_server(struct options* o, const char* driver, void (*serve)(struct core*)) {
   pthread_barrier_t all_listen;
+  pthread_t at_signals;
   const int signals = open_stop_signals(o);
+  const sigset_t sigusr1 = only_sigusr1();
+  if (o->stats) sigprocmask(SIG_BLOCK, &sigusr1, NULL);
   struct core* cores = (struct core*)calloc(o->cores, sizeof *cores);
   if (!cores || pthread_barrier_init(&all_listen, NULL, o->cores)) die(o, unexpected, "allocating");
   for (unsigned i = 0; i < o->cores; ++i) {
@@ -245,13 +276,19 @@ static inline int run_server(struct options* o, const char* driver, void (*serve
     errno = pthread_create(&cores[i].thread, NULL, run_core, &cores[i]);
     if (errno) die(o, "ask for fewer --cores", "starting thread %u", i);
   }
+  if (o->stats) {
+    errno = pthread_create(&at_signals, NULL, print_stats_at_signals, cores);
+    if (errno) die(o, "do without --stats", "starting its thread");
+  }
   run_core(&cores[0]);  // only now: threads inherit to which CPUs their creator is pinned
+  if (o->stats) {
+    pthread_cancel(at_signals);
+    pthread_join(at_signals, NULL);
+  }
   struct counters sum = cores[0].count;
   for (unsigned i = 1; i < o->cores; ++i) {
     pthread_join(cores[i].thread, NULL);
-    sum.requests += cores[i].count.requests;
-    sum.connections += cores[i].count.connections;
-    sum.syscalls += cores[i].count.syscalls;
+    add_counters(&sum, &cores[i].count);
   }
   free(cores);
   if (o->stats) print_stats(&sum, driver);

@@ -308,6 +308,7 @@ static void serve_core(struct core* c) {
   open_ring();
   io_uring_prep_poll_add(next_sqe(op_signal, c->signals), c->signals, POLLIN);
   arm_accept();
+  c->live = &count;
   say_listening(c);
 
   for (bool stop = false; !stop;) {

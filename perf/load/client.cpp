@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <utility>
 
 namespace load {
 namespace {
@@ -70,6 +71,7 @@ client::client(const options& o, unsigned number, const std::atomic<phase>& now,
     c.active = is_active(o, index);
     c.bytes.number = index++;
     if (c.active) targets_.push_back(&c);
+    to_open_.push_back(&c);
   }
   requests_ = request_schedule(o, number, targets_.size());
   picker_ = picker(targets_.size(), o.hot_percent / 100, in_ns(o.hot_moves), number);
@@ -84,8 +86,8 @@ void client::run() {
   while (!drained()) {
     take_due();
     look_at_phase();
-    if (phase_ == phase::connect) open_more();
     churn();
+    open_more();
     wait_and_serve();
     if (const auto now = clock_ns(); now - checked_ns > check_every_ns) {
       checked_ns = now;
@@ -105,6 +107,8 @@ void client::look_at_phase() {
     window_to_ns_ = clock_ns();
     requests_.stop();
     renewals_.stop();
+    look_for_starved(window_to_ns_);
+    if (before == phase::connect) to_open_.clear();  // the run has failed
   }
 }
 
@@ -115,15 +119,19 @@ bool client::drained() const noexcept {
          (unanswered_ == 0 || clock_ns() > window_to_ns_ + in_ns(options_.timeout * 1.3));
 }
 
+/// As many at once as options.connecting allows. One to be made anew stays open until its turn.
 void client::open_more() {
-  while (greeting_ < most_greeting_ && opened_ < connections_.size()) {
-    ++greeting_;
-    open(connections_[opened_++]);
+  for (; greeting_ < most_greeting_ && !to_open_.empty(); to_open_.pop_front()) {
+    connection& c = *to_open_.front();
+    if (c.closing && c.fd < 0) continue;  // lost meanwhile
+    if (std::exchange(c.closing, false)) close(c.fd);  // leaves the epoll instance as well
+    open(c);
   }
 }
 
 void client::open(connection& c) {
   c.greeting = true;
+  ++greeting_;
   c.waiting_since_ns = clock_ns();
   c.bytes.greeting = c.started++;
   ++unanswered_;
@@ -146,17 +154,16 @@ void client::open(connection& c) {
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, c.fd, &event) < 0) fail_by_errno(c, "epoll_ctl");
 }
 
-/// Makes connections anew that are due for it: between two messages, and as many at once as
-/// options.connecting allows.
+/// Connections that are due for it are made anew between two messages.
 void client::churn() {
   if (renewals_.next_ns() == schedule::never) return;
   const auto now = clock_ns();
-  for (; renewals_.next_ns() <= now && greeting_ < most_greeting_; renewals_.advance()) {
+  for (; renewals_.next_ns() <= now; renewals_.advance()) {
+    if (in_window(renewals_.next_ns())) ++result_.renewals_due;
     connection* c = next_to_renew();
     if (c == nullptr) continue;  // all are lost, or on their way already
     c->closing = true;
-    ++greeting_;
-    if (c->under_way == 0) renew(*c);
+    if (c->under_way == 0) to_open_.push_back(c);
   }
 }
 
@@ -167,12 +174,6 @@ client::connection* client::next_to_renew() noexcept {
     if (c.fd >= 0 && !c.greeting && !c.closing) return &c;
   }
   return nullptr;
-}
-
-void client::renew(connection& c) {
-  c.closing = false;
-  close(c.fd);  // leaves the epoll instance as well
-  open(c);
 }
 
 void client::start_sending() {
@@ -217,8 +218,8 @@ client::connection* client::target(std::uint64_t due_ns) {
 
 void client::wait_and_serve() {
   std::uint64_t wait_ns = look_at_phase_ns;
-  const auto renewal_ns = greeting_ < most_greeting_ ? renewals_.next_ns() : schedule::never;
-  if (const auto next = std::min(requests_.next_ns(), renewal_ns); next != schedule::never) {
+  const auto next = std::min(requests_.next_ns(), renewals_.next_ns());
+  if (next != schedule::never) {
     const auto now = clock_ns();
     wait_ns = std::min(wait_ns, next > now ? next - now : 0);
   }
@@ -238,7 +239,6 @@ void client::serve(connection& c, std::uint32_t events) {
   // An end or an error that came with the last bytes raises no further edge: read on to see it.
   const bool ending = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
   if ((ending || (events & EPOLLIN) != 0) && !receive(c, ending)) return;
-  if (c.closing && c.under_way == 0) return renew(c);
   send(c);
 }
 
@@ -281,6 +281,7 @@ void client::finish_greeting(connection& c, std::uint64_t now_ns) {
   --greeting_;
   if (c.bytes.greeting > 0) {
     ++result_.reconnects;
+    if (in_window(now_ns)) ++result_.renewals_made;
     return result_.reconnect.record(now_ns - c.waiting_since_ns);
   }
   result_.connect.record(now_ns - c.waiting_since_ns);
@@ -289,6 +290,7 @@ void client::finish_greeting(connection& c, std::uint64_t now_ns) {
 
 void client::finish_request(connection& c, std::uint64_t now_ns) {
   const auto message = c.started - c.under_way--;
+  if (c.closing && c.under_way == 0) to_open_.push_back(&c);
   const auto due_ns = c.due.pop();
   if (!in_window(due_ns)) return;
   ++result_.answered;
@@ -350,6 +352,17 @@ void client::fail_late_ones() {
   }
 }
 
+/// At the end of the window: what waits since when, and who since before its beginning.
+void client::look_for_starved(std::uint64_t now_ns) {
+  for (const connection& c : connections_) {
+    if (c.fd < 0) continue;
+    auto since_ns = c.greeting ? c.waiting_since_ns : now_ns;
+    if (c.due.size() > 0) since_ns = std::min(since_ns, c.due.first());
+    result_.oldest_ns = std::max(result_.oldest_ns, now_ns - since_ns);
+    if (c.active && since_ns < window_from_ns_) ++result_.starved;
+  }
+}
+
 void client::fail(connection& c, failure kind, const char* what) {
   const auto answered = c.started - c.under_way - (c.greeting ? 1 : 0);
   if (result_.first_failure[0] == 0) {
@@ -360,7 +373,7 @@ void client::fail(connection& c, failure kind, const char* what) {
   ++result_.failures[static_cast<std::size_t>(kind)];
   count(result_.failed);
   unanswered_ -= c.due.size() + (c.greeting ? 1 : 0);
-  if (c.greeting || c.closing) --greeting_;
+  if (c.greeting) --greeting_;
   if (c.fd >= 0) close(c.fd);
   c.fd = -1;
 }

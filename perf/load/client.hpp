@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -38,7 +39,7 @@ class client {
     int fd = -1;
     bool active = false;                 // takes part in warm_up and measure
     bool greeting = false;               // its first request is under way, and nothing else
-    bool closing = false;                // to be made anew as soon as nothing is under way
+    bool closing = false;                // to be made anew: sends nothing until then
     std::uint32_t under_way = 0;         // the first ones of `due`
     std::uint64_t started = 0;           // requests handed to send(), from the first to the last
     std::uint64_t waiting_since_ns = 0;  // for an answer: since the sending, or the answer before
@@ -52,7 +53,6 @@ class client {
   void open(connection& c);
   void churn();
   connection* next_to_renew() noexcept;
-  void renew(connection& c);
   void start_sending();
   void take_due();
   connection* target(std::uint64_t due_ns);
@@ -67,6 +67,7 @@ class client {
   void start(connection& c, std::uint64_t now_ns);
   bool send(connection& c);
   void fail_late_ones();
+  void look_for_starved(std::uint64_t now_ns);
   void fail(connection& c, failure kind, const char* what);
   void fail_by_errno(connection& c, const char* call);
   [[nodiscard]] bool in_window(std::uint64_t due_ns) const noexcept;
@@ -84,8 +85,8 @@ class client {
   schedule requests_;  // in an open loop
   schedule renewals_;  // of connections
   std::size_t last_renewed_ = 0;  // of connections_
-  unsigned opened_ = 0;  // of connections_
-  unsigned greeting_ = 0;  // connections, those closing included
+  std::deque<connection*> to_open_;  // the first time, or anew, with nothing under way any more
+  unsigned greeting_ = 0;  // connections
   unsigned most_greeting_ = 0;  // this client's share of options.connecting
   std::uint64_t unanswered_ = 0;  // requests of all connections, greetings included
   std::uint64_t window_from_ns_ = schedule::never;  // as this client has seen it

@@ -191,6 +191,7 @@ class parent {
   }
 
   [[nodiscard]] snapshot take_snapshot() const {
+    if (options_.signal_server) kill(*options_.server, SIGUSR1);
     snapshot s{.at = clock::now(),
                .requests = sum(&client_result::requests),
                .own_cpu_ns = 0,
@@ -231,12 +232,16 @@ class parent {
       report_.due += result.due;
       report_.unanswered += result.due - result.answered;
       report_.late += result.late;
+      report_.starved += result.starved;
+      report_.oldest_ns = std::max(report_.oldest_ns, result.oldest_ns);
       report_.latency.add(result.latency);
       report_.stall_latency.add(result.stall_latency);
       report_.plain_latency.add(result.plain_latency);
       report_.connect.add(result.connect);
       report_.reconnects += result.reconnects;
       report_.reconnect.add(result.reconnect);
+      report_.renewals_due += result.renewals_due;
+      report_.renewals_made += result.renewals_made;
       for (std::size_t k = 0; k < failure_kinds; ++k) report_.failures[k] += result.failures[k];
       if (report_.first_failure.empty()) report_.first_failure = result.first_failure.data();
     }

@@ -64,6 +64,8 @@ and latency counts from then on. What is due on a connection with a full pipelin
                       unanswered at the end of the measurement (10)
   --cpu LIST          pin the processes to these CPUs in turn, as in 1 or 0,2-3
   --server-pid PID    also measure this process and its descendants: CPU time and memory
+  --signal-server     send it SIGUSR1 at both ends of the measurement, at which a server may tell what
+                      it has counted. Others end by it
   --json              one JSON object on stdout instead of text; report.cpp documents it
   --help
 
@@ -159,6 +161,8 @@ void check_combinations(const options& o, const std::set<std::string_view>& give
     die("--hot-moves without a hot connection", "add --hot with its share");
   if (given.contains("stall-us") && !given.contains("stall"))
     die("--stall-us without messages that stall", "add --stall with their share");
+  if (o.signal_server && !o.server)
+    die("--signal-server without a server", "name it by --server-pid");
   for (const char* name : {"size", "stall"})
     if (o.http_path && given.contains(name))
       die("--" + std::string(name) + " is of the messages of an echo, not of --http",
@@ -203,19 +207,20 @@ unsigned active_connections(const options& o) noexcept {
 }
 
 options parse_options(int argc, char** argv) {
-  static const option known[] = {{"host", 1, nullptr, 'h'},      {"port", 1, nullptr, 'p'},
-                                 {"addresses", 1, nullptr, 'a'}, {"connections", 1, nullptr, 'c'},
-                                 {"processes", 1, nullptr, 'P'}, {"connecting", 1, nullptr, 'C'},
-                                 {"size", 1, nullptr, 's'},      {"http", 1, nullptr, 'T'},
-                                 {"pipeline", 1, nullptr, 'd'},  {"active", 1, nullptr, 'A'},
-                                 {"rate", 1, nullptr, 'r'},      {"arrivals", 1, nullptr, 'k'},
-                                 {"hot", 1, nullptr, 'o'},       {"hot-moves", 1, nullptr, 'O'},
-                                 {"churn", 1, nullptr, 'n'},     {"stall", 1, nullptr, 'l'},
-                                 {"stall-us", 1, nullptr, 'L'},  {"warmup", 1, nullptr, 'w'},
-                                 {"seconds", 1, nullptr, 'S'},   {"timeout", 1, nullptr, 't'},
-                                 {"cpu", 1, nullptr, 'u'},       {"server-pid", 1, nullptr, 'v'},
-                                 {"json", 0, nullptr, 'j'},      {"help", 0, nullptr, 'H'},
-                                 {nullptr, 0, nullptr, 0}};
+  static const option known[] = {
+      {"host", 1, nullptr, 'h'},          {"port", 1, nullptr, 'p'},
+      {"addresses", 1, nullptr, 'a'},     {"connections", 1, nullptr, 'c'},
+      {"processes", 1, nullptr, 'P'},     {"connecting", 1, nullptr, 'C'},
+      {"size", 1, nullptr, 's'},          {"http", 1, nullptr, 'T'},
+      {"pipeline", 1, nullptr, 'd'},      {"active", 1, nullptr, 'A'},
+      {"rate", 1, nullptr, 'r'},          {"arrivals", 1, nullptr, 'k'},
+      {"hot", 1, nullptr, 'o'},           {"hot-moves", 1, nullptr, 'O'},
+      {"churn", 1, nullptr, 'n'},         {"stall", 1, nullptr, 'l'},
+      {"stall-us", 1, nullptr, 'L'},      {"warmup", 1, nullptr, 'w'},
+      {"seconds", 1, nullptr, 'S'},       {"timeout", 1, nullptr, 't'},
+      {"cpu", 1, nullptr, 'u'},           {"server-pid", 1, nullptr, 'v'},
+      {"signal-server", 0, nullptr, 'g'}, {"json", 0, nullptr, 'j'},
+      {"help", 0, nullptr, 'H'},          {nullptr, 0, nullptr, 0}};
   constexpr unsigned many = 1'000'000;
   constexpr double hour = 3600;
   options o;
@@ -247,6 +252,7 @@ options parse_options(int argc, char** argv) {
       case 't': o.timeout = seconds(number(name, optarg, 0.01, hour)); break;
       case 'u': o.cpus = cpu_list(name, optarg); break;
       case 'v': o.server = number<pid_t>(name, optarg, 1, std::numeric_limits<pid_t>::max()); break;
+      case 'g': o.signal_server = true; break;
       case 'j': o.json = true; break;
       case 'H': std::fputs(help, stdout); std::exit(0);
       default: die("the options cannot be read", "see --help");

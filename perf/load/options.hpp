@@ -42,6 +42,7 @@ struct options {
   seconds timeout{10};
   std::vector<int> cpus;  // process i is pinned to cpus[i % cpus.size()], unless it is empty
   std::optional<pid_t> server;
+  bool signal_server = false;  // SIGUSR1 at both ends of the window
   bool json = false;
 };
 

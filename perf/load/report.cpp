@@ -14,6 +14,9 @@
 //   unanswered          those of them that were not answered until the end, which is when all are,
 //                       or a little more than --timeout after the window; also those of connections
 //                       that were lost
+//   starved             active connections that were owed an answer all through the window and got none
+//   oldest_us           how long what was unanswered at the end of the window had waited until then,
+//                       whenever it was due: the longest of all
 //   latency_us          {p50, p99, p999, max} of those that were answered, from when they were due:
 //                       with --rate, waiting for a connection with a full pipeline counts
 //   connect_seconds     until all connections had their first answer
@@ -29,6 +32,9 @@
 //   churn_percent       only with --churn: as asked for
 //   reconnects          only with --churn: connections made anew, from the warm-up to the end
 //   reconnect_us        only with --churn: as connect_us, of these
+//   renewals_due, renewals_made
+//                       only with --churn: connections that were to be made anew in the window, and
+//                       those that were, up to their first answer, whenever they were due
 //   stall_percent, stall_us   only with --stall: as asked for
 //   stall_latency_us, plain_latency_us
 //                       only with --stall: latency_us of the messages that asked the server to
@@ -166,6 +172,8 @@ void print_json(const options& o, const report& r) {
       .add("requests_total", r.requests_total)
       .add("due", r.due)
       .add("unanswered", r.unanswered)
+      .add("starved", r.starved)
+      .add("oldest_us", json(us(r.oldest_ns), 1))
       .add("latency_us", json(r.latency))
       .add("connect_seconds", json(r.connect_s, 4))
       .add("connect_us", json(r.connect))
@@ -180,7 +188,9 @@ void print_json(const options& o, const report& r) {
   if (o.churn_percent > 0)
     all.add("churn_percent", as_asked(o.churn_percent))
         .add("reconnects", r.reconnects)
-        .add("reconnect_us", json(r.reconnect));
+        .add("reconnect_us", json(r.reconnect))
+        .add("renewals_due", r.renewals_due)
+        .add("renewals_made", r.renewals_made);
   if (o.stall)
     all.add("stall_percent", as_asked(o.stall_percent))
         .add("stall_us", o.stall_us)
@@ -213,11 +223,14 @@ void print_text(const options& o, const report& r) {
     std::printf("  %-12s %llu of %llu requests\n", "unanswered",
                 static_cast<unsigned long long>(r.unanswered),
                 static_cast<unsigned long long>(r.due));
+  std::printf("  %-12s %llu connections; at the end the longest wait was %.1f µs\n", "starved",
+              static_cast<unsigned long long>(r.starved), us(r.oldest_ns));
   std::printf("  %-12s all within %.2f s\n", "connected", r.connect_s);
   print_latency("connect", r.connect);
   if (o.churn_percent > 0) {
-    std::printf("  %-12s %llu connections\n", "made anew",
-                static_cast<unsigned long long>(r.reconnects));
+    std::printf("  %-12s %llu connections in the window, %llu were due\n", "made anew",
+                static_cast<unsigned long long>(r.renewals_made),
+                static_cast<unsigned long long>(r.renewals_due));
     print_latency("reconnect", r.reconnect);
   }
   std::printf("  %-12s %.2f CPUs by %u process(es)\n", "load", cpus(r.own_cpu_ns, r), o.processes);

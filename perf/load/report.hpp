@@ -27,6 +27,8 @@ struct report {
   std::uint64_t due = 0;  // requests due in the window
   std::uint64_t unanswered = 0;  // of these
   std::uint64_t late = 0;  // of these
+  std::uint64_t starved = 0;  // active connections without any answer in the window
+  std::uint64_t oldest_ns = 0;  // the longest wait of what was unanswered at its end
   std::uint64_t own_cpu_ns = 0;  // of all clients, in the window
   std::array<std::uint64_t, failure_kinds> failures{};
   std::string first_failure;  // in words
@@ -36,6 +38,8 @@ struct report {
   histogram connect;
   std::uint64_t reconnects = 0;  // from the warm-up to the end
   histogram reconnect;
+  std::uint64_t renewals_due = 0;  // in the window
+  std::uint64_t renewals_made = 0;  // in the window
   server_report server;
 };
 

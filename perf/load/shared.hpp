@@ -40,8 +40,12 @@ struct alignas(64) client_result {
   histogram stall_latency;                // the same of those that asked the server to compute
   histogram plain_latency;                // and of the others, only with options.stall
   histogram connect;                      // from connect() to the first answer
-  std::uint64_t reconnects = 0;           // connections made anew
-  histogram reconnect;                    // the same of these
+  std::uint64_t starved = 0;        // active connections without an answer in phase::measure
+  std::uint64_t oldest_ns = 0;  // of what was unanswered at its end: the longest wait until then
+  std::uint64_t reconnects = 0;  // connections made anew
+  histogram reconnect;  // from connect() to the first answer, of these
+  std::uint64_t renewals_due = 0;  // in phase::measure
+  std::uint64_t renewals_made = 0;  // in phase::measure, whenever they were due
 };
 
 constexpr unsigned most_processes = 64;

@@ -14,6 +14,9 @@ class time_queue {
 
   void push(std::uint64_t ns) { times_.push_back(ns); }
 
+  /// Of at least one.
+  [[nodiscard]] std::uint64_t first() const noexcept { return times_[first_]; }
+
   std::uint64_t pop() noexcept {
     const auto ns = times_[first_++];
     if (first_ * 2 >= times_.size()) {  // moves no more of them than have been taken

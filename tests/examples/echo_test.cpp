@@ -147,6 +147,19 @@ TEST(echo, stats_count_what_happened_as_json) {
   EXPECT_EQ(echo.wait(), 0);
 }
 
+TEST(echo, stats_are_told_at_sigusr1_as_often_as_asked_for) {
+  server echo("echo", {"--stats", "--cores", "2"});
+  const client c(echo.at());
+  for (const char* requests : {"1", "2"}) {
+    c.say("x");
+    EXPECT_EQ(c.hear(1), "x");
+    echo.send(SIGUSR1);
+    const std::string json = echo.read_line();
+    EXPECT_TRUE(json.starts_with(std::string("{\"requests\":") + requests + ",")) << json;
+  }
+  echo.end();
+}
+
 // Each client sees the end of the stream, or a reset because of what it had just sent; none sees a
 // wrong byte, and none hangs.
 TEST(echo, ends_in_good_order_at_sigterm_under_the_load_of_two_hundred_connections) {

@@ -202,7 +202,10 @@ TEST(time_queue, is_first_in_first_out_however_pushes_and_pops_mix) {
   std::uint64_t out = 0;
   for (unsigned turn = 0; turn < 200; ++turn) {
     for (unsigned i = 0; i < turn * 7 % 13; ++i) queue.push(in++);
-    for (unsigned i = 0; i < turn * 5 % 11 && queue.size() > 0; ++i) ASSERT_EQ(queue.pop(), out++);
+    for (unsigned i = 0; i < turn * 5 % 11 && queue.size() > 0; ++i) {
+      ASSERT_EQ(queue.first(), out);
+      ASSERT_EQ(queue.pop(), out++);
+    }
     ASSERT_EQ(queue.size(), in - out);
   }
   while (queue.size() > 0) ASSERT_EQ(queue.pop(), out++);

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <fstream>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -182,6 +183,48 @@ TEST(churn, also_reaches_connections_that_are_never_idle) {
     ASSERT_EQ(load.status, 0) << load.errors;
     EXPECT_GT(number(load.output, "reconnects"), 1) << load.output;
   }
+}
+
+// Connection 0 gets the answer to its second message only when the others have been made anew after it
+// had become due for that: they are the connections 3, 4 and, one turn later, 5.
+TEST(churn, goes_on_while_a_connection_that_is_due_waits_for_an_answer) {
+  unsigned messages = 0;  // of connection 0
+  std::optional<test_server::peer> waits;
+  std::string unanswered;
+  test_server server([&](test_server::peer& peer) {
+    for (std::string message; peer.take(64, message);) {
+      if (peer.number == 0 && ++messages == 2) {
+        waits = peer;
+        unanswered = message;
+        return;
+      }
+      peer.answer(message);
+      if (peer.number != 5 || !waits) continue;
+      waits->answer(unanswered);
+      waits.reset();
+    }
+  });
+  const outcome load =
+      run_load({"--port", server.port(), "--connections", "3", "--connecting", "1", "--churn",
+                "1000", "--warmup", "0", "--seconds", "1", "--timeout", "5", "--json"});
+  ASSERT_EQ(load.status, 0) << load.errors;
+  EXPECT_GT(number(load.output, "renewals_due"), 0) << load.output;
+  EXPECT_GT(number(load.output, "renewals_made"), 2) << load.output;
+}
+
+TEST(load_report, tells_who_starved_all_through_the_window_and_how_long_the_oldest_request_waited) {
+  std::set<unsigned> greeted;
+  test_server server([&](test_server::peer& peer) {
+    for (std::string message; peer.take(64, message);)
+      if (greeted.insert(peer.number).second || peer.number == 0) peer.answer(message);
+  });
+  const outcome load = run_load({"--port", server.port(), "--connections", "3", "--warmup", "0.5",
+                                 "--seconds", "0.2", "--timeout", "1", "--json"});
+  EXPECT_EQ(load.status, 2) << load.errors;  // two were silent for too long
+  EXPECT_GT(number(load.output, "requests"), 0) << load.output;
+  EXPECT_EQ(number(load.output, "starved"), 2) << load.output;
+  const double window_us = number(load.output, "seconds").value_or(0) * 1e6;
+  EXPECT_GT(number(load.output, "oldest_us"), window_us) << load.output;
 }
 
 TEST(open_loop, sends_the_share_of_a_hot_connection_there) {

@@ -134,6 +134,8 @@ TEST_P(floor, carries_a_load_without_errors_and_counts_it) {
                            "requests",
                            "requests_per_second",
                            "requests_total",
+                           "starved",
+                           "oldest_us",
                            "latency_us",
                            "p50",
                            "p99",
@@ -160,6 +162,23 @@ TEST_P(floor, carries_a_load_without_errors_and_counts_it) {
   EXPECT_EQ(number(stats, "connections"), 12) << stats;
   EXPECT_GT(number(stats, "requests"), 0) << stats;
   EXPECT_GT(number(stats, "syscalls"), 0) << stats;
+}
+
+TEST_P(floor, tells_its_counts_at_both_ends_of_the_window) {
+  program server = start();
+  const outcome load =
+      run_load({"--port", port_text(), "--connections", "12", "--warmup", "0.1", "--seconds", "0.1",
+                "--server-pid", std::to_string(server.pid()), "--signal-server", "--json"});
+  ASSERT_EQ(load.status, 0) << load.errors;
+  const std::string begin = server.read_line();
+  const std::string end = server.read_line();
+  server.terminate();
+  const std::string all = server.read_output();
+  EXPECT_EQ(number(begin, "connections"), 12) << begin;
+  for (const char* name : {"requests", "syscalls"}) {
+    EXPECT_LT(number(begin, name), number(end, name)) << begin << end;
+    EXPECT_LE(number(end, name), number(all, name)) << end << all;
+  }
 }
 
 TEST_P(floor, echoes_a_mebibyte_exactly_although_the_peer_has_closed_its_half) {
@@ -295,6 +314,7 @@ TEST(load, names_options_that_do_not_fit_together) {
       {{"--rate", "10", "--hot-moves", "1"}, "--hot"},
       {{"--stall-us", "10"}, "--stall"},
       {{"--http", "/", "--size", "10"}, "leave"},
+      {{"--signal-server"}, "--server-pid"},
       {{"--http", "plain text"}, "/plaintext"},
       {{"--stall", "10", "--size", "7"}, "--size"},
   };
