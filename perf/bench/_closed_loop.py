@@ -13,7 +13,8 @@ def parse(parser, servers, peers):
     """Adds the options that all such scripts have. The result has programs, those that were asked
     for and are there: {name: (program, arguments, driver to force)}.
 
-    servers: {name: (program, arguments, driver)}; peers: {name: (file in build/peers, package)}."""
+    servers: {name: (program, arguments, driver)}; peers: {name: (file in build/peers,
+    package, argument, …)}."""
     parser.add_argument("--cores", type=common.numbers, default=[1, 2], metavar="N,…",
                         help="of the server (1,2)")
     names = [*servers, *peers]
@@ -26,7 +27,7 @@ def parse(parser, servers, peers):
     options.programs = {}
     for name in options.servers:
         if name in built:
-            options.programs[name] = (built[name], [], None)
+            options.programs[name] = (built[name], peers[name][2:], None)
         elif name in servers:
             path, arguments, driver = servers[name]
             options.programs[name] = (common.program(options.build, path), arguments, driver)

@@ -79,10 +79,10 @@ def program(build, path):
 
 
 def peers(programs):
-    """Those of the programs, {name: (file, package)}, that have been built into build/peers; names
-    the others on stderr."""
+    """Those of the programs, {name: (file, package, argument, …)}, that have been built into
+    build/peers; names the others on stderr."""
     built = {}
-    for name, (file, package) in programs.items():
+    for name, (file, package, *_) in programs.items():
         if (PEERS / file).is_file():
             built[name] = PEERS / file
         else:
