@@ -29,7 +29,8 @@ struct core_metrics {
   std::uint64_t stolen = 0;  ///< tasks that it took from other cores
   std::uint64_t overflowed = 0;  ///< tasks that found their lane full: others cannot steal them yet
   std::uint64_t injected = 0;  ///< tasks that it took from the shared queue
-  std::uint64_t allocated = 0;  ///< blocks for frames that it took from the allocator: none was free
+  std::uint64_t allocated =
+      0;  ///< blocks for frames that it took from the allocator: none was free
   std::uint64_t parked = 0;  ///< how often it went to sleep
   std::uint64_t wakes = 0;  ///< how often it woke another core
   std::uint64_t mail = 0;  ///< messages of other threads that it took in

@@ -21,6 +21,7 @@ class Peer(typing.NamedTuple):
     packages: str  # of Debian
     build: str
     setup: str
+    arguments: tuple = ()
 
 
 ECHO = {
@@ -37,8 +38,11 @@ ECHO = {
     "go": Peer("echo_go", "golang-go", GO,
                "GOMAXPROCS = cores; a goroutine with 16 KiB to read into for each connection"),
     "tokio": Peer("echo_tokio", "librust-tokio-dev rustc", RUST,
-                  "the runtime of several threads, a worker for each core; a task with 16 KiB to "
-                  "read into for each connection"),
+                  "a runtime of one thread and a listener (SO_REUSEPORT) for each core; a task with "
+                  "16 KiB to read into for each connection"),
+    "tokio-multi": Peer("echo_tokio", "librust-tokio-dev rustc", RUST,
+                        "the runtime of several threads, a worker for each core; a task with 16 KiB "
+                        "to read into for each connection", ("--flavor", "multi_thread")),
 }
 HTTP = {
     "nginx": Peer("nginx_hello", "nginx", "Debian's",
@@ -49,27 +53,31 @@ HTTP = {
 FORKJOIN = {
     "tbb": Peer("forkjoin_tbb", "libtbb-dev", CXX,
                 "max_allowed_parallelism = cores; parallel_invoke for two children, task_group for "
-                "more"),
+                "more, whose last child runs at once"),
     "tokio": Peer("forkjoin_tokio", "librust-tokio-dev rustc", RUST,
-                  "the runtime of several threads, a worker for each core; a spawned task for each "
-                  "node"),
+                  "the runtime of several threads, a worker for each core, on one core that of one "
+                  "thread; a spawned task for each node but the last child"),
     "go": Peer("forkjoin_go", "golang-go", GO,
-               "GOMAXPROCS = cores; a goroutine for each node, awaited by channel or WaitGroup"),
+               "GOMAXPROCS = cores; a goroutine for each node but the last child, awaited by "
+               "channel or WaitGroup"),
 }
 TASKS = {
     "go": Peer("tasks_go", "golang-go", GO, "GOMAXPROCS = cores; channels, sync.Mutex"),
     "tokio": Peer("tasks_tokio", "librust-tokio-dev rustc", RUST,
-                  "the runtime of several threads, a worker for each core; tokio::sync"),
+                  "the runtime of several threads, a worker for each core, on one core that of one "
+                  "thread; tokio::sync"),
     "asio": Peer("tasks_asio", "libasio-dev", CXX,
-                 "coroutines; one io_context for as many threads as cores; concurrent_channel; "
-                 "there is no mutex for coroutines"),
+                 "coroutines with the executor in their types; one io_context for as many threads as "
+                 "cores, on one core without locks; channel, on two concurrent_channel; there is no "
+                 "mutex for coroutines"),
 }
 # Servers by hand in C, of this project.
 FLOORS = {
     "perf/floor/uring_echo": "a thread, a listener and a ring for each core; multishot accept and "
-                             "receive into 256 buffers of 16 KiB; one io_uring_enter per turn",
+                             "receive into 256 buffers of 64 KiB; one io_uring_enter per turn",
     "perf/floor/uring_http": "as the raw echo on io_uring, with 256 buffers of 1 KiB; looks for the "
                              "ends of heads only",
+    "perf/floor/epoll_http": "as the raw echo on epoll; looks for the ends of heads only",
     "perf/floor/epoll_echo": "a thread, a listener and an epoll set for each core; edge-triggered; "
                              "one buffer of 64 KiB for each core",
 }
@@ -101,7 +109,8 @@ def programs(record, build, servers, table):
         command = " ".join(map(str, [path, *arguments]))
         setup = [command, f"CORESPUN_DRIVER={driver}" if driver else "", FLOORS.get(path, "")]
         record.contestant(name, "", OURS, "; ".join(filter(None, setup)))
-    return here | {name: (file, [], None) for name, file in peers(record, table).items()}
+    return here | {name: (file, table[name].arguments, None)
+                   for name, file in peers(record, table).items()}
 
 
 def own(record, build, path):

@@ -2,38 +2,28 @@
 // by having all of them accepted on one core. perf/bench/fairness shows what they notice.
 
 #include "../../examples/server.hpp"
+#include "../floor/compute.h"
 
 #include <ctime>
 
 using namespace corespun;
-using namespace std::chrono_literals;
 
 namespace {
 
-/// Computes for 100 ms at a time, and lets others go first when it has had its share.
-task<> compute() {
-  volatile std::uint64_t sum = 0;
+/// Lets others go first when it has had its share.
+task<> compute_forever() {
   while (true) {
-    const clock::time_point end = clock::now() + 100ms;
-    while (clock::now() < end) {
-      for (std::uint64_t i = 0; i < 1000; ++i) sum = sum + i * i;
-      if (this_core::need_yield()) co_await yield();
-    }
-    co_await yield();
+    compute(1);
+    if (this_core::need_yield()) co_await yield();
   }
 }
 
-void compute_for(clock::duration d) {
-  volatile std::uint64_t sum = 0;
-  for (const clock::time_point end = clock::now() + d; clock::now() < end;) sum = sum + 1;
-}
-
-/// `work`: what each message costs beside.
-task<> echo(tcp_stream stream, clock::duration work) {
+/// `us`: of computing, which each message costs beside.
+task<> echo(tcp_stream stream, std::uint32_t us) {
   while (true) {
     result<lease> data = co_await stream.recv();
     if (!data || data->empty()) break;
-    compute_for(work);
+    compute(us);
     result<> sent = co_await stream.write_all(data->bytes());
     if (!sent) break;
   }
@@ -68,7 +58,7 @@ task<> print_cpu() {
 task<> accept_all(tcp_listener& listener, scope& connections) {
   while (true) {
     result<tcp_stream> stream = co_await listener.accept();
-    if (stream) (void)connections.spawn(echo, std::move(*stream), 20us);
+    if (stream) (void)connections.spawn(echo, std::move(*stream), 20U);
   }
 }
 
@@ -94,11 +84,11 @@ int main(int argc, char** argv) {
   auto start = [&](scope& s) -> task<int> {
     s.on_exit(print_cpu);
     for (unsigned core = 0; computes && core < this_core::count(); ++core)
-      (void)s.spawn_on(core, compute);
+      (void)s.spawn_on(core, compute_forever);
     if (!hot) {
       co_return co_await example::listen_and_serve(
           address::loopback(settings.port),
-          [](tcp_stream stream) { return echo(std::move(stream), 0us); });
+          [](tcp_stream stream) { return echo(std::move(stream), 0U); });
     }
     co_return co_await serve_hot(settings.port, s);
   };

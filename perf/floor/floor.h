@@ -24,6 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "compute.h"
+
 struct options {
   const char* name;  // for messages
   const char* host;
@@ -300,17 +302,6 @@ struct frame {
   uint32_t at;  // bytes of this message that were taken
   unsigned char head[4];
 };
-
-static inline uint64_t clock_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static inline void compute(uint32_t us) {
-  const uint64_t end = clock_ns() + (uint64_t)us * 1000;
-  while (clock_ns() < end) continue;
-}
 
 /// Takes the bytes of one message at most, and computes once its head is complete. Returns how many
 /// were taken: they are sent back before the next message is looked at. Without --framed it takes

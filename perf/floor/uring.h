@@ -5,7 +5,8 @@
 //
 // Method
 //   - SINGLE_ISSUER and DEFER_TASKRUN; the ring's own descriptor is registered. One io_uring_enter
-//     per turn submits what the turn queued, and waits.
+//     per turn submits what the turn queued, and waits; not as one waits for a disk, where the kernel
+//     knows the difference.
 //   - Multishot accept. Multishot receive into one buffer ring: an idle connection holds no buffer.
 //   - Bytes are answered in the buffers they arrived in, all that a turn received on a connection
 //     by one send; with MSG_WAITALL, so that the kernel finishes a short send by itself. Sent
@@ -30,6 +31,9 @@
 
 enum { sq_entries = 1024, cq_entries = 8192, max_queued = 16, buffer_group = 0, none = -1 };
 
+// Linux 6.15; younger than liburing 2.3.
+enum { enter_no_iowait = 1 << 7, feature_no_iowait = 1 << 17 };
+
 enum op { op_accept, op_receive, op_send, op_signal, op_ignored };
 
 struct connection {
@@ -43,7 +47,7 @@ struct connection {
   bool ended;  // nothing more will be received
   bool broken;  // and nothing more can be sent
   uint32_t sent;  // bytes of the queue; less than the first buffer holds, but in on_send()
-  uint32_t line_bytes;  // uring_http: of the line whose end has not come
+  uint32_t line_bytes;  // hello.h: of the line whose end has not come
   int next_starved;  // a descriptor
 };
 
@@ -62,6 +66,7 @@ struct buffer {
 static struct options opt;  // the server's, with its defaults
 static _Thread_local struct counters count;
 static _Thread_local struct io_uring ring;
+static _Thread_local unsigned enter_flags;
 static _Thread_local struct connection* connections;  // by descriptor
 static _Thread_local struct buffer* buffers;  // by buffer id
 static _Thread_local struct io_uring_buf_ring* buffer_ring;
@@ -83,11 +88,19 @@ static size_t room_for(size_t bytes);
 /// the requests.
 static uint32_t answer(struct connection* c, char* data, uint32_t bytes);
 
+/// Submits what is queued, and waits for so many completions.
+static int enter(unsigned wait) {
+  ++count.syscalls;
+  io_uring_smp_store_release(ring.sq.ktail, ring.sq.sqe_tail);
+  const unsigned queued = ring.sq.sqe_tail - IO_URING_READ_ONCE(*ring.sq.khead);
+  return io_uring_enter2((unsigned)ring.enter_ring_fd, queued, wait,
+                         enter_flags | (wait ? IORING_ENTER_GETEVENTS : 0), NULL, _NSIG / 8);
+}
+
 static struct io_uring_sqe* next_sqe(enum op op, int fd) {
   struct io_uring_sqe* sqe = io_uring_get_sqe(&ring);
   if (!sqe) {
-    ++count.syscalls;
-    io_uring_submit(&ring);
+    enter(0);
     sqe = io_uring_get_sqe(&ring);
     if (!sqe) die(&opt, unexpected, "the submission queue stays full");
   }
@@ -276,7 +289,9 @@ static void open_ring(void) {
       "this floor needs Linux 6.1 or later, and io_uring allowed; epoll_echo does not";
   errno = -io_uring_queue_init_params(sq_entries, &ring, &params);
   if (errno) die(&opt, now, "io_uring_setup");
-  io_uring_register_ring_fd(&ring);
+  for (unsigned i = 0; i < ring.sq.ring_entries; ++i) ring.sq.array[i] = i;  // for enter()
+  if (io_uring_register_ring_fd(&ring) == 1) enter_flags = IORING_ENTER_REGISTERED_RING;
+  if (ring.features & feature_no_iowait) enter_flags |= enter_no_iowait;
 
   stride = (room_for(opt.buffer_bytes) + 127) & ~(size_t)63;
   const size_t bytes = stride * opt.buffers;
@@ -318,8 +333,7 @@ static void serve_core(struct core* c) {
       returned = 0;
     }
     if (starved_first != none) feed_starved();
-    ++count.syscalls;
-    const int result = io_uring_submit_and_wait(&ring, 1);
+    const int result = enter(1);
     if (result < 0 && result != -EINTR) {
       errno = -result;
       die(&opt, unexpected, "io_uring_enter");

@@ -4,7 +4,7 @@
 #include "uring.h"
 
 static struct options opt = {
-    .name = "uring_echo", .host = "127.0.0.1", .cores = 1, .buffers = 256, .buffer_bytes = 16384};
+    .name = "uring_echo", .host = "127.0.0.1", .cores = 1, .buffers = 256, .buffer_bytes = 65536};
 
 static size_t room_for(size_t bytes) { return bytes; }
 

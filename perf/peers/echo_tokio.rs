@@ -1,13 +1,18 @@
-// An echo on Tokio, in the way that its users know to be fast: the runtime of several threads, with
-// a worker for each core, a task for each connection with a buffer that is allocated once, and
-// TCP_NODELAY. Tasks move between the workers; Tokio does not pin them. The accepting loop is a
-// task as well: what block_on() runs itself is no task of the workers.
+// An echo on Tokio, in the two ways that its users know to be fast. Both have a task for each
+// connection, with a buffer that is allocated once, and TCP_NODELAY.
+//   - current_thread: a runtime for each core, on a pinned thread, with a listener of its own
+//     (SO_REUSEPORT). Nothing is shared, and connections stay where they were accepted.
+//   - multi_thread: one runtime with a worker for each core. Tasks move between the workers; Tokio
+//     does not pin them. The accepting loop is a task as well: what block_on() runs itself is no task
+//     of the workers.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
-use std::{env, io, process};
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+use std::{env, io, mem, process, ptr, thread};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Builder;
 use tokio::signal::unix::{signal, SignalKind};
 
 const BUFFER_BYTES: usize = 16384;
@@ -42,7 +47,7 @@ impl Frame {
             let n = data.len().min(self.head.len() - self.at);
             self.head[self.at..self.at + n].copy_from_slice(&data[..n]);
             if self.at + n == self.head.len() {
-                compute(Duration::from_micros(u32::from_le_bytes(self.head).into()));
+                compute(u32::from_le_bytes(self.head));
             }
         }
         let taken = data.len().min(self.size - self.at);
@@ -51,12 +56,13 @@ impl Frame {
     }
 }
 
-fn compute(duration: Duration) {
-    if duration.is_zero() {
-        return;
+/// As in perf/floor/compute.h.
+fn compute(us: u32) {
+    let mut x = 1u64;
+    for _ in 0..u64::from(us) * 700 {
+        x = (x ^ (x >> 32)).wrapping_mul(0x9e3779b97f4a7c15);
     }
-    let start = Instant::now();
-    while start.elapsed() < duration {}
+    unsafe { ptr::read_volatile(&x) };
 }
 
 async fn echo(mut stream: TcpStream, framed: usize) -> io::Result<()> {
@@ -90,11 +96,13 @@ async fn accept_all(listener: TcpListener, framed: usize) {
     }
 }
 
-fn listen(port: u16) -> io::Result<TcpListener> {
+/// Not yet listening, which takes a runtime.
+fn bind(port: u16) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
     socket.bind(([127, 0, 0, 1], port).into())?;
-    socket.listen(4096)
+    Ok(socket)
 }
 
 fn raise_descriptor_limit() {
@@ -106,22 +114,41 @@ fn raise_descriptor_limit() {
     }
 }
 
+/// To one of the CPUs that this process may use.
+fn pin(core: usize) {
+    unsafe {
+        let mut set: libc::cpu_set_t = mem::zeroed();
+        libc::sched_getaffinity(0, mem::size_of_val(&set), &mut set);
+        let cpus: Vec<_> =
+            (0..libc::CPU_SETSIZE as usize).filter(|&cpu| libc::CPU_ISSET(cpu, &set)).collect();
+        libc::CPU_ZERO(&mut set);
+        libc::CPU_SET(cpus[core % cpus.len()], &mut set);
+        libc::sched_setaffinity(0, mem::size_of_val(&set), &set);
+    }
+}
+
+#[derive(Clone, Copy)]
 struct Options {
     port: u16,
     cores: usize,
     framed: usize,
+    multi_thread: bool,
 }
 
 fn options() -> Options {
-    let mut options = Options { port: 0, cores: 1, framed: 0 };
+    let mut options = Options { port: 0, cores: 1, framed: 0, multi_thread: false };
     let mut words = env::args().skip(1);
     while let Some(word) = words.next() {
         match (word.as_str(), words.next()) {
             ("--port", Some(value)) => options.port = value.parse().unwrap(),
             ("--cores", Some(value)) => options.cores = value.parse().unwrap(),
             ("--framed", Some(value)) => options.framed = value.parse().unwrap(),
+            ("--flavor", Some(value)) => options.multi_thread = value == "multi_thread",
             _ => {
-                eprintln!("usage: echo_tokio [--port N] [--cores N] [--framed BYTES]");
+                eprintln!(
+                    "usage: echo_tokio [--port N] [--cores N] [--framed BYTES] \
+                     [--flavor current_thread|multi_thread]"
+                );
                 process::exit(2);
             }
         }
@@ -129,23 +156,45 @@ fn options() -> Options {
     options
 }
 
+async fn serve(socket: TcpSocket, options: Options, all_listen: Arc<Barrier>) {
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
+    let listener = socket.listen(4096).unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(accept_all(listener, options.framed));
+    if all_listen.wait().is_leader() {
+        println!("listening on {address} (tokio, {} cores)", options.cores);
+    }
+    terminate.recv().await;
+}
+
+/// The runtime ends with its tasks, which add what they counted.
+fn run(core: usize, socket: TcpSocket, options: Options, all_listen: Arc<Barrier>) {
+    let mut builder = if options.multi_thread {
+        Builder::new_multi_thread()
+    } else {
+        pin(core);
+        Builder::new_current_thread()
+    };
+    let runtime = builder.worker_threads(options.cores).enable_all().build().unwrap();
+    runtime.block_on(serve(socket, options, all_listen));
+}
+
 fn main() {
     let options = options();
     raise_descriptor_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(options.cores)
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let listener = listen(options.port).unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut terminate = signal(SignalKind::terminate()).unwrap();
-        tokio::spawn(accept_all(listener, options.framed));
-        println!("listening on {address} (tokio, {} cores)", options.cores);
-        terminate.recv().await;
-    });
-    drop(runtime); // with the tasks, which add what they counted
+    let runtimes = if options.multi_thread { 1 } else { options.cores };
+    let all_listen = Arc::new(Barrier::new(runtimes));
+    let mut port = options.port;
+    let mut threads = Vec::new();
+    for core in 0..runtimes {
+        let socket = bind(port).unwrap();
+        port = socket.local_addr().unwrap().port();
+        let all_listen = all_listen.clone();
+        threads.push(thread::spawn(move || run(core, socket, options, all_listen)));
+    }
+    for thread in threads {
+        thread.join().unwrap();
+    }
     let (requests, connections) = (REQUESTS.load(Relaxed), CONNECTIONS.load(Relaxed));
     println!("{{\"requests\":{requests},\"connections\":{connections}}}");
 }

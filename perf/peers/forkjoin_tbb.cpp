@@ -1,4 +1,5 @@
-// Fork-join on oneTBB. Two children: one is spawned, the other runs at once. More: task_group.
+// Fork-join on oneTBB. A task runs one of its children at once and spawns the others: a fixed number
+// by parallel_invoke, else into a task_group.
 
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/parallel_invoke.h>
@@ -24,9 +25,11 @@ std::int64_t skynet(std::size_t first, std::size_t leaves) {
   if (leaves == 1) return static_cast<std::int64_t>(first);
   std::array<std::int64_t, 10> sums{};
   tbb::task_group parts;
-  for (std::size_t i = 0; i < sums.size(); ++i)
-    parts.run([&, i] { sums[i] = skynet(first + i * (leaves / 10), leaves / 10); });
-  parts.wait();
+  const auto part = [&](std::size_t i) {
+    return [&, i] { sums[i] = skynet(first + i * (leaves / 10), leaves / 10); };
+  };
+  for (std::size_t i = 1; i < sums.size(); ++i) parts.run(part(i));
+  parts.run_and_wait(part(0));
   return std::reduce(sums.begin(), sums.end());
 }
 
@@ -37,14 +40,15 @@ std::int64_t nqueens(unsigned all, unsigned taken, unsigned left, unsigned right
   std::array<std::int64_t, 16> ways;
   std::size_t row = 0;
   tbb::task_group rows;
-  for (; open != 0; open &= open - 1) {
+  const auto next = [&] {
     const unsigned queen = open & -open;
-    std::int64_t& result = ways[row++];
-    rows.run([=, &result] {
+    open -= queen;
+    return [=, &result = ways[row++]] {
       result = nqueens(all, taken | queen, (left | queen) << 1, (right | queen) >> 1);
-    });
-  }
-  rows.wait();
+    };
+  };
+  while ((open & (open - 1)) != 0) rows.run(next());
+  rows.run_and_wait(next());
   return std::reduce(ways.begin(), ways.begin() + row);
 }
 

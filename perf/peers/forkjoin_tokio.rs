@@ -1,5 +1,5 @@
-// Fork-join on Tokio: a spawned task for each node, which its parent awaits through its handle.
-// Arguments and figures as in perf/forkjoin.
+// Fork-join on Tokio: a spawned task for each node but the last of its parent's, which the parent
+// awaits itself before it awaits the others through their handles. Arguments and figures as in perf/forkjoin.
 
 use std::{env, fs, future::Future, pin::Pin, time::Instant};
 use tokio::spawn;
@@ -11,8 +11,8 @@ fn fib(n: u64) -> Answer {
         if n < 2 {
             return n as i64;
         }
-        let (a, b) = (spawn(fib(n - 1)), spawn(fib(n - 2)));
-        a.await.unwrap() + b.await.unwrap()
+        let other = spawn(fib(n - 1));
+        fib(n - 2).await + other.await.unwrap()
     })
 }
 
@@ -22,8 +22,8 @@ fn skynet(first: u64, leaves: u64) -> Answer {
             return first as i64;
         }
         let part = leaves / 10;
-        let parts = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(|i| spawn(skynet(first + i * part, part)));
-        let mut sum = 0;
+        let parts = [0, 1, 2, 3, 4, 5, 6, 7, 8].map(|i| spawn(skynet(first + i * part, part)));
+        let mut sum = skynet(first + 9 * part, part).await;
         for part in parts {
             sum += part.await.unwrap();
         }
@@ -40,18 +40,13 @@ fn nqueens(all: u32, taken: u32, left: u32, right: u32) -> Answer {
         if open == 0 {
             return 0;
         }
-        let mut rows = Vec::with_capacity(open.count_ones() as usize);
-        while open != 0 {
-            let queen = open & open.wrapping_neg();
-            rows.push(spawn(nqueens(
-                all,
-                taken | queen,
-                (left | queen) << 1,
-                (right | queen) >> 1,
-            )));
+        let next = |queen| nqueens(all, taken | queen, (left | queen) << 1, (right | queen) >> 1);
+        let mut rows = Vec::with_capacity(open.count_ones() as usize - 1);
+        while open & (open - 1) != 0 {
+            rows.push(spawn(next(open & open.wrapping_neg())));
             open &= open - 1;
         }
-        let mut ways = 0;
+        let mut ways = next(open).await;
         for row in rows {
             ways += row.await.unwrap();
         }
@@ -97,7 +92,8 @@ fn matmul(of: Operands, n: usize) -> Answer {
         }
         let half = n / 2;
         for k in 0..2 {
-            let products = [0, 1, 2, 3].map(|i| spawn(matmul(of.part(i, k, half * half), half)));
+            let products = [0, 1, 2].map(|i| spawn(matmul(of.part(i, k, half * half), half)));
+            matmul(of.part(3, k, half * half), half).await;
             for product in products {
                 product.await.unwrap();
             }
@@ -125,8 +121,12 @@ fn main() {
         std::process::exit(2);
     }
     let (name, n, cores) = (&words[1], words[2].parse::<u64>().unwrap(), words[4].parse().unwrap());
-    let machine =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(cores).build().unwrap();
+    let mut builder = if cores == 1 {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    let machine = builder.worker_threads(cores).build().unwrap();
     let mut matrices = [vec![], vec![], vec![]];
     if name == "matmul" {
         matrices = [(); 3].map(|_| vec![0f32; (n * n) as usize]);

@@ -1,10 +1,12 @@
 // The operations of perf/micro on Asio, under the same names. A line of JSON for each: ns, or bytes.
-// Asio has no mutex for coroutines.
+// Asio has no mutex for coroutines. As in echo_asio.cpp the executor stands in the types, and one
+// thread does without locks: channels that are for one only, and the concurrency hint UNSAFE.
 
 #include <unistd.h>
 
 #include <asio.hpp>
 #include <asio/experimental/as_tuple.hpp>
+#include <asio/experimental/channel.hpp>
 #include <asio/experimental/concurrent_channel.hpp>
 #include <atomic>
 #include <chrono>
@@ -19,10 +21,18 @@
 
 namespace {
 
-using asio::awaitable;
-using asio::use_awaitable;
 using namespace std::chrono_literals;
-using channel_of_int = asio::experimental::concurrent_channel<void(asio::error_code, int)>;
+using executor = asio::io_context::executor_type;
+using timer_of_executor =
+    asio::basic_waitable_timer<std::chrono::steady_clock,
+                               asio::wait_traits<std::chrono::steady_clock>, executor>;
+template <class T>
+using awaitable = asio::awaitable<T, executor>;
+constexpr asio::use_awaitable_t<executor> use_awaitable;
+
+using single_channel = asio::experimental::channel<executor, void(asio::error_code, int)>;
+using shared_channel =
+    asio::experimental::concurrent_channel<executor, void(asio::error_code, int)>;
 
 constexpr long many = 1'000'000;
 
@@ -39,9 +49,10 @@ awaitable<void> yield(long n) {
 }
 
 /// Waits for others. Shared, since the last one may still be in arrive() when the wait is over.
+template <class Channel>
 class countdown {
  public:
-  countdown(asio::any_io_executor executor, long n) : left_(n), done_(executor, 1) {}
+  countdown(executor on, long n) : left_(n), done_(on, 1) {}
   void arrive() {
     if (left_.fetch_sub(1) == 1) done_.try_send(asio::error_code(), 0);
   }
@@ -49,42 +60,46 @@ class countdown {
 
  private:
   std::atomic<long> left_;
-  channel_of_int done_;
+  Channel done_;
 };
 
+template <class Channel>
 awaitable<void> yield_1000(long n) {
-  const auto executor = co_await asio::this_coro::executor;
-  const auto all = std::make_shared<countdown>(executor, 1000);
+  const executor on = co_await asio::this_coro::executor;
+  const auto all = std::make_shared<countdown<Channel>>(on, 1000);
   for (int i = 0; i < 1000; ++i)
-    asio::co_spawn(executor, yield(n / 1000), [all](std::exception_ptr) { all->arrive(); });
+    asio::co_spawn(on, yield(n / 1000), [all](std::exception_ptr) { all->arrive(); });
   co_await all->wait();
 }
 
 awaitable<void> spawn_join(long n) {
-  const auto executor = co_await asio::this_coro::executor;
-  for (long i = 0; i < n; ++i) co_await asio::co_spawn(executor, child(1), use_awaitable);
+  const executor on = co_await asio::this_coro::executor;
+  for (long i = 0; i < n; ++i) co_await asio::co_spawn(on, child(1), use_awaitable);
 }
 
+template <class Channel>
 awaitable<void> spawn_many(long n) {
-  const auto executor = co_await asio::this_coro::executor;
+  const executor on = co_await asio::this_coro::executor;
   for (; n > 0; n -= many) {
-    const auto all = std::make_shared<countdown>(executor, many);
+    const auto all = std::make_shared<countdown<Channel>>(on, many);
     for (long i = 0; i < many; ++i)
-      asio::co_spawn(executor, child(1), [all](std::exception_ptr, int) { all->arrive(); });
+      asio::co_spawn(on, child(1), [all](std::exception_ptr, int) { all->arrive(); });
     co_await all->wait();
   }
 }
 
-awaitable<void> answer(channel_of_int& ping, channel_of_int& pong, long n) {
+template <class Channel>
+awaitable<void> answer(Channel& ping, Channel& pong, long n) {
   for (long i = 0; i < n; ++i)
     co_await pong.async_send({}, co_await ping.async_receive(use_awaitable), use_awaitable);
 }
 
+template <class Channel>
 awaitable<void> ping_pong(long n) {
-  const auto executor = co_await asio::this_coro::executor;
-  channel_of_int ping(executor, 1), pong(executor, 1);
-  const auto ended = std::make_shared<countdown>(executor, 1);
-  asio::co_spawn(executor, answer(ping, pong, n), [ended](std::exception_ptr) { ended->arrive(); });
+  const executor on = co_await asio::this_coro::executor;
+  Channel ping(on, 1), pong(on, 1);
+  const auto ended = std::make_shared<countdown<Channel>>(on, 1);
+  asio::co_spawn(on, answer(ping, pong, n), [ended](std::exception_ptr) { ended->arrive(); });
   for (long i = 0; i < n; ++i) {
     co_await ping.async_send({}, 1, use_awaitable);
     co_await pong.async_receive(use_awaitable);
@@ -92,22 +107,24 @@ awaitable<void> ping_pong(long n) {
   co_await ended->wait();
 }
 
-awaitable<void> send(channel_of_int& items, long n) {
+template <class Channel>
+awaitable<void> send(Channel& items, long n) {
   for (long i = 0; i < n; ++i) co_await items.async_send({}, 1, use_awaitable);
 }
 
+template <class Channel>
 awaitable<void> channel(long n) {
-  const auto executor = co_await asio::this_coro::executor;
-  channel_of_int items(executor, 128);
-  const auto ended = std::make_shared<countdown>(executor, 1);
-  asio::co_spawn(executor, send(items, n), [ended](std::exception_ptr) { ended->arrive(); });
+  const executor on = co_await asio::this_coro::executor;
+  Channel items(on, 128);
+  const auto ended = std::make_shared<countdown<Channel>>(on, 1);
+  asio::co_spawn(on, send(items, n), [ended](std::exception_ptr) { ended->arrive(); });
   for (long i = 0; i < n; ++i) co_await items.async_receive(use_awaitable);
   co_await ended->wait();
 }
 
 /// The handlers of cancelled timers run at the next post.
 awaitable<void> timer(long n) {
-  asio::steady_timer t(co_await asio::this_coro::executor);
+  timer_of_executor t(co_await asio::this_coro::executor);
   for (long i = 0; i < n; ++i) {
     t.expires_after(1h);
     t.async_wait([](asio::error_code) {});
@@ -124,9 +141,8 @@ double resident_bytes() {
 }
 
 struct crowd {
-  explicit crowd(asio::any_io_executor executor)
-      : gate(executor, asio::steady_timer::time_point::max()) {}
-  asio::steady_timer gate;
+  explicit crowd(executor on) : gate(on, timer_of_executor::time_point::max()) {}
+  timer_of_executor gate;
   long waiting = 0;
 };
 
@@ -138,12 +154,12 @@ awaitable<void> park(crowd& c) {
 /// On one thread: a timer is not for several at once.
 awaitable<double> parked() {
   constexpr long tasks = 100'000;
-  const auto executor = co_await asio::this_coro::executor;
-  crowd c(executor);
-  const auto ended = std::make_shared<countdown>(executor, tasks);
+  const executor on = co_await asio::this_coro::executor;
+  crowd c(on);
+  const auto ended = std::make_shared<countdown<single_channel>>(on, tasks);
   const double before = resident_bytes();
   for (long i = 0; i < tasks; ++i)
-    asio::co_spawn(executor, park(c), [ended](std::exception_ptr) { ended->arrive(); });
+    asio::co_spawn(on, park(c), [ended](std::exception_ptr) { ended->arrive(); });
   while (c.waiting < tasks) co_await asio::post(use_awaitable);
   const double bytes = (resident_bytes() - before) / tasks;
   c.gate.cancel();
@@ -185,21 +201,23 @@ struct operation {
   awaitable<void> (*run)(long);
 };
 
+template <class Channel>
 constexpr operation operations[] = {
-    {"await_child", 1000, await_child}, {"yield", 1000, yield},
-    {"yield_1000", many, yield_1000},   {"spawn_join", 1000, spawn_join},
-    {"spawn_many", many, spawn_many},   {"ping_pong", 1000, ping_pong},
-    {"channel", 1000, channel},         {"timer", 1000, timer},
+    {"await_child", 1000, await_child},        {"yield", 1000, yield},
+    {"yield_1000", many, yield_1000<Channel>}, {"spawn_join", 1000, spawn_join},
+    {"spawn_many", many, spawn_many<Channel>}, {"ping_pong", 1000, ping_pong<Channel>},
+    {"channel", 1000, channel<Channel>},       {"timer", 1000, timer},
 };
 
 /// Repeats more and more often until it takes long enough.
+template <class Channel>
 awaitable<void> measure(const options& o) {
   if (o.cores == 1 && !o.only.empty() &&
       o.chosen("parked"))  // first, while no memory has been used
     std::printf(R"({"operation": "parked", "bytes": %.1f})"
                 "\n",
                 co_await parked());
-  for (const operation& op : operations) {
+  for (const operation& op : operations<Channel>) {
     if (!o.chosen(op.name)) continue;
     double took = 0;
     for (long n = op.least; took < o.seconds; n *= 2) {
@@ -218,10 +236,12 @@ awaitable<void> measure(const options& o) {
 
 int main(int argc, char** argv) {
   const options o = parse(argc, argv);
-  asio::io_context context(o.cores);
-  asio::co_spawn(context, measure(o), [](std::exception_ptr error) {
-    if (error) std::rethrow_exception(error);
-  });
+  const bool single = o.cores == 1;
+  asio::io_context context(single ? ASIO_CONCURRENCY_HINT_UNSAFE : o.cores);
+  asio::co_spawn(context, single ? measure<single_channel>(o) : measure<shared_channel>(o),
+                 [](std::exception_ptr error) {
+                   if (error) std::rethrow_exception(error);
+                 });
   std::vector<std::jthread> others;
   for (int i = 1; i < o.cores; ++i) others.emplace_back([&] { context.run(); });
   context.run();

@@ -1,5 +1,5 @@
-// The operations of perf/micro on Tokio, under the same names. A line of JSON for each: ns, or
-// bytes.
+// The operations of perf/micro on Tokio, under the same names; on one core on its runtime of one
+// thread. A line of JSON for each: ns, or bytes.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -200,10 +200,11 @@ async fn all(options: Options) {
 
 fn main() {
     let options = options();
-    let machine = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(options.cores)
-        .enable_time()
-        .build()
-        .unwrap();
+    let mut builder = if options.cores == 1 {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    let machine = builder.worker_threads(options.cores).enable_time().build().unwrap();
     machine.block_on(async { spawn(all(options)).await.unwrap() });
 }

@@ -3,6 +3,7 @@
 // one computes, other cores take what waits behind it.
 
 #include "../../examples/server.hpp"
+#include "../floor/compute.h"
 
 #include <cstring>
 #include <vector>
@@ -13,12 +14,6 @@ namespace {
 
 constexpr std::size_t message_bytes = 64;
 
-void compute_for(std::uint32_t us) {
-  const clock::time_point end = clock::now() + std::chrono::microseconds(us);
-  while (clock::now() < end) {
-  }
-}
-
 task<> answer(tcp_stream stream, bool offloads) {
   co_await resume_anywhere();
   std::vector<std::byte> message(message_bytes);
@@ -26,9 +21,9 @@ task<> answer(tcp_stream stream, bool offloads) {
     std::uint32_t us = 0;
     std::memcpy(&us, message.data(), sizeof us);
     if (us != 0 && offloads) {
-      co_await offload([us] { compute_for(us); });
+      co_await offload([us] { compute(us); });
     } else if (us != 0) {
-      compute_for(us);
+      compute(us);
     }
     if (!co_await stream.write_all(message)) break;
   }

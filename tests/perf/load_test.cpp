@@ -208,7 +208,8 @@ TEST_P(floor, survives_a_peer_that_resets) {
 
 class http_floor : public floor {};
 INSTANTIATE_TEST_SUITE_P(servers, http_floor,
-                         testing::Values(floor_server{"floor/uring_http", "uring"}),
+                         testing::Values(floor_server{"floor/uring_http", "uring"},
+                                         floor_server{"floor/epoll_http", "epoll"}),
                          [](const auto& test) { return std::string(test.param.driver); });
 
 // In buffers of 7 bytes no head is whole, and some bytes complete no head.

@@ -1,5 +1,5 @@
-// Fork-join in Go: a goroutine for each node, which its parent awaits through a channel or a
-// WaitGroup. Arguments and figures as in perf/forkjoin.
+// Fork-join in Go: a goroutine for each node but the last of its parent's, which the parent runs
+// itself before it awaits the others through a channel or a WaitGroup. Arguments and figures as in perf/forkjoin.
 package main
 
 // #include "../../forkjoin/matmul.h"
@@ -21,12 +21,12 @@ func fib(n int) int64 {
 	if n < 2 {
 		return int64(n)
 	}
-	var a, b int64
-	var both sync.WaitGroup
-	both.Add(2)
-	go func() { a = fib(n - 1); both.Done() }()
-	go func() { b = fib(n - 2); both.Done() }()
-	both.Wait()
+	var a int64
+	var other sync.WaitGroup
+	other.Add(1)
+	go func() { a = fib(n - 1); other.Done() }()
+	b := fib(n - 2)
+	other.Wait()
 	return a + b
 }
 
@@ -36,9 +36,10 @@ func skynet(sums chan<- int64, first, leaves int) {
 		return
 	}
 	parts := make(chan int64, 10)
-	for i := 0; i < 10; i++ {
+	for i := 0; i < 9; i++ {
 		go skynet(parts, first+i*(leaves/10), leaves/10)
 	}
+	skynet(parts, first+9*(leaves/10), leaves/10)
 	var sum int64
 	for i := 0; i < 10; i++ {
 		sum += <-parts
@@ -58,10 +59,11 @@ func nqueens(sums chan<- int64, all, taken, left, right uint32) {
 	}
 	rows := bits.OnesCount32(open)
 	ways := make(chan int64, rows)
-	for ; open != 0; open &= open - 1 {
+	for ; open&(open-1) != 0; open &= open - 1 {
 		queen := open & -open
 		go nqueens(ways, all, taken|queen, (left|queen)<<1, (right|queen)>>1)
 	}
+	nqueens(ways, all, taken|open, (left|open)<<1, (right|open)>>1)
 	var sum int64
 	for i := 0; i < rows; i++ {
 		sum += <-ways
@@ -79,12 +81,14 @@ func matmul(a, b, c []C.float, n int) {
 	for k := 0; k < 2; k++ {
 		var products sync.WaitGroup
 		products.Add(4)
-		for i := 0; i < 4; i++ {
-			go func(i int) {
-				matmul(a[(i/2*2+k)*quadrant:], b[(k*2+i%2)*quadrant:], c[i*quadrant:], half)
-				products.Done()
-			}(i)
+		product := func(i int) {
+			matmul(a[(i/2*2+k)*quadrant:], b[(k*2+i%2)*quadrant:], c[i*quadrant:], half)
+			products.Done()
 		}
+		for i := 0; i < 3; i++ {
+			go product(i)
+		}
+		product(3)
 		products.Wait()
 	}
 }
