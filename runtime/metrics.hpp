@@ -29,8 +29,7 @@ struct core_metrics {
   std::uint64_t stolen = 0;  ///< tasks that it took from other cores
   std::uint64_t overflowed = 0;  ///< tasks that found their lane full: others cannot steal them yet
   std::uint64_t injected = 0;  ///< tasks that it took from the shared queue
-  std::uint64_t allocated =
-      0;  ///< blocks for frames that it took from the allocator: none was free
+  std::uint64_t allocated = 0;  ///< blocks for frames, from the allocator: none was free here
   std::uint64_t parked = 0;  ///< how often it went to sleep
   std::uint64_t wakes = 0;  ///< how often it woke another core
   std::uint64_t mail = 0;  ///< messages of other threads that it took in
@@ -59,7 +58,7 @@ struct metrics {
 /// The text exposition format of Prometheus, version 0.0.4. Serve it as "text/plain; version=0.0.4".
 /// Of each core, with the label core:
 ///   counters    corespun_tasks_{run,spawned,forked,stolen,overflowed,injected}_total,
-///               corespun_{turns,parks,wakes,mail}_total
+///               corespun_{turns,frames_allocated,parks,wakes,mail}_total
 ///   gauges      corespun_ready_tasks (label lane: forks, woken, bound), corespun_busy_ratio,
 ///               corespun_core_info (label driver; always 1)
 ///   histogram   corespun_turn_seconds
