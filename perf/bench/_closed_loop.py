@@ -39,7 +39,7 @@ def cpu_us(run):
 
 
 def syscalls(run):
-    return run["server_stats"]["syscalls"] / run["requests_total"]
+    return run["server_stats"]["syscalls"] / run["requests"]
 
 
 class Case:
@@ -56,11 +56,11 @@ class Case:
         program, arguments, driver = self.options.programs[name]
         command = [program, "--port", 0, "--cores", self.cores, *arguments]
         place = {"cpu": LOAD_CPU} if self.cores == 1 else {"processes": self.cores}
-        seconds = self.options.seconds
+        seconds, stats = self.options.seconds, "--stats" in arguments
         with common.Server(command, driver, {SERVER_CPU} if self.cores == 1 else None) as server:
             run = common.load(self.options.build, server, quiet=True, seconds=seconds,
-                              warmup=seconds / 4, **self.load, **place)
-            run["server_stats"] = server.stop()
+                              warmup=seconds / 4, signal=stats, **self.load, **place)
+            run["server_stats"] = server.stop(window=stats)
         self.runs[name].append(run)
 
     def column(self, name, value):

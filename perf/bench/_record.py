@@ -41,7 +41,8 @@ class Finding:
     reason: str = ""  # why it is so, where that is known
 
     def _worse(self, than):
-        return self.value / than if self.lower else than / max(self.value, 1e-9)
+        worse, better = (self.value, than) if self.lower else (than, self.value)
+        return worse / better if better else math.inf if worse else 0
 
     def behind(self):
         """How many times worse than the peer; below 1 if better."""
@@ -67,8 +68,10 @@ class Finding:
 
     def result(self):
         """How the value stands to the limit."""
-        part = self.value / self.limit
         word = "met" if self.missed() <= 1 else "missed"
+        if not self.limit:
+            return word
+        part = self.value / self.limit
         if part >= 2:
             return f"{word}, {part:.1f} times it"
         off = f"{100 * abs(part - 1):.1f} %"
