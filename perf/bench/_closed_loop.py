@@ -44,7 +44,7 @@ def begin(doc, parser, servers, peers):
 
 
 def syscalls(run):
-    return run["server_stats"]["syscalls"] / run["requests_total"]
+    return run["server_stats"]["syscalls"] / run["requests"]
 
 
 class Case:
@@ -61,11 +61,11 @@ class Case:
     def measure(self, name):
         program, arguments, driver = self.options.programs[name]
         command = [program, "--port", 0, "--cores", self.cores, *arguments]
-        seconds = self.options.seconds
+        seconds, stats = self.options.seconds, "--stats" in arguments
         with common.Server(command, driver, self.places.server) as server:
             run = common.load(self.options.build, server, quiet=True, seconds=seconds,
-                              warmup=seconds / 4, **self.load, **self.places.options())
-            run["server_stats"] = server.stop()
+                              warmup=seconds / 4, signal=stats, **self.load, **self.places.options())
+            run["server_stats"] = server.stop(window=stats)
         self.runs[name].append(run)
 
     def column(self, name, value):

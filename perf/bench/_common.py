@@ -178,6 +178,15 @@ def rivals(names):
     return [(name, other) for name in ours for other in names if other not in ours]
 
 
+def difference(after, before):
+    """Of counters in objects and lists; what is no number stays."""
+    if isinstance(after, dict):
+        return {name: difference(after[name], before[name]) for name in after}
+    if isinstance(after, list):
+        return [difference(*pair) for pair in zip(after, before)]
+    return after - before if isinstance(after, (int, float)) else after
+
+
 class Server:
     """A server process that prints `listening on ADDRESS:PORT (DRIVER, N cores)` and ends at
     SIGTERM, printing a line of JSON. As a context manager it is killed if it is still there."""
@@ -213,8 +222,22 @@ class Server:
             fail(f"{self.command[0]} runs on {self.driver}, not on {driver}",
                  "the driver may be forbidden here", "see its messages above")
 
-    def stop(self):
-        """Asks it to end; returns the figures it prints. Fails if it does not end by itself."""
+    def _read_lines(self, count):
+        """Waits for them; the next ones come only later."""
+        text = ""
+        while text.count("\n") < count:
+            ready, _, _ = select.select([self.process.stdout], [], [], self.STOP_S)
+            more = os.read(self.process.stdout.fileno(), 4096).decode() if ready else ""
+            if not more:
+                fail(f"{self.command[0]} did not tell its figures at both ends of the window",
+                     f"its output was {text!r}", "send it SIGUSR1 by hand")
+            text += more
+        return text
+
+    def stop(self, window=False):
+        """Asks it to end; returns the figures it prints. window: those of the load's window, of which it
+        was told by signals. Fails if it does not end by itself."""
+        told = self._read_lines(2) if window else ""
         self.process.send_signal(signal.SIGTERM)
         try:
             output, _ = self.process.communicate(timeout=self.STOP_S)
@@ -225,7 +248,11 @@ class Server:
             fail(f"{self.command[0]} ended with status {self.process.returncode}",
                  "see its messages above", f"run it by hand: {' '.join(self.command)}")
         try:
-            return json.loads(output.strip().splitlines()[-1])
+            last = json.loads(output.strip().splitlines()[-1])
+            if not window:
+                return last
+            begin, end = map(json.loads, told.splitlines())
+            return difference(end, begin)
         except (IndexError, ValueError):
             fail(f"{self.command[0]} printed no figures at its end", f"its output was {output!r}",
                  "check its --stats")
@@ -242,12 +269,13 @@ class Server:
         self.kill()
 
 
-def load(build, server, *, quiet=False, **options):
-    """Runs the load generator against the server; returns its JSON object (perf/load/report.cpp)."""
+def load(build, server, *, quiet=False, signal=False, **options):
+    """Runs the load generator against the server; returns its JSON object (perf/load/report.cpp).
+    signal: ask the server for its figures at both ends of the window."""
     host = "127.0.0.1" if server.address == "0.0.0.0" else server.address
     options = {"host": host, "port": server.port, "server-pid": server.pid,
                **{name.replace("_", "-"): value for name, value in options.items()}}
-    command = [str(program(build, "perf/load")), "--json"]
+    command = [str(program(build, "perf/load")), "--json"] + ["--signal-server"] * signal
     for name, value in options.items():
         command += [f"--{name}", str(value)]
     errors = subprocess.PIPE if quiet else None

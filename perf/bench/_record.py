@@ -47,7 +47,8 @@ class Finding:
     main: bool = True  # of the benchmark; it is drawn
 
     def _worse(self, than):
-        return self.value / than if self.lower else than / max(self.value, 1e-9)
+        worse, better = (self.value, than) if self.lower else (than, self.value)
+        return worse / better if better else math.inf if worse else 0
 
     def behind(self):
         """How many times worse than the peer; below 1 if better."""
@@ -85,6 +86,8 @@ class Finding:
 
     def result(self):
         """How the value stands to the limit."""
+        if not self.limit:
+            return self.verdict()
         part = self.value / self.limit
         if part >= 2:
             return f"{self.verdict()}, {part:.1f} times it"

@@ -151,7 +151,8 @@ void client::open(connection& c) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   event.data.ptr = &c;
-  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, c.fd, &event) < 0) fail_by_errno(c, "epoll_ctl");
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, c.fd, &event) < 0) return fail_by_errno(c, "epoll_ctl");
+  send(c);  // on loopback the connection is there already
 }
 
 /// Connections that are due for it are made anew between two messages.

@@ -45,6 +45,7 @@ class program {
     arguments.push_back(nullptr);
     pid_ = sys(::fork(), "fork");
     if (pid_ == 0) {
+      ::signal(SIGINT, SIG_DFL);  // a shell has what it runs in the background ignore it
       ::dup2(in.one.get(), 0);
       ::dup2(out.two.get(), 1);
       ::dup2(err.two.get(), 2);
