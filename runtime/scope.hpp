@@ -204,7 +204,9 @@ class scope : private detail::joiner {
   /// cores may take the oldest at once. fn and args are moved into the task; std::ref is explicit. A
   /// lambda that is a coroutine is kept alive. In a cancelled scope the task starts cancelled. The
   /// location is what reports call the task by; pass a lambda where more than four arguments are
-  /// needed. Errors: std::bad_alloc, and what calling fn throws; then nothing was started.
+  /// needed. Errors: std::bad_alloc, and what calling fn throws; then nothing was started. Each that
+  /// has not ended takes about 250 bytes, and more for large args or locals; a semaphore bounds how
+  /// many there are.
   template <typename Fn>
   auto spawn(Fn fn, std::source_location at = std::source_location::current()) {
     return start(nullptr, at, std::move(fn));

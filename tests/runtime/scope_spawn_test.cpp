@@ -1,5 +1,6 @@
 // scope::spawn: who owns the function and its arguments, and on which core the task runs.
 
+#include <corespun/runtime/affinity.hpp>
 #include <corespun/runtime/event.hpp>
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/this_core.hpp>
@@ -7,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <new>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "tests/support/run.hpp"
+#include "tests/support/sanitizers.hpp"
 #include "tests/support/tasks.hpp"
 #include "tests/support/trace.hpp"
 
@@ -172,17 +175,43 @@ TEST(spawn, tasks_may_spawn_siblings) {
   EXPECT_EQ(runs, (1 << 10) - 1);
 }
 
-TEST(spawn, of_100000_tasks_runs_each_once) {
+std::size_t resident_bytes() {
+  std::size_t all = 0;
+  std::size_t resident = 0;
+  std::ifstream("/proc/self/statm") >> all >> resident;
+  return resident * 4096;
+}
+
+/// How much this process has when all of them are spawned and none has begun.
+std::size_t bytes_with_tasks(int n, affinity moves) {
+  runtime_options options = test::cores(1);
+  options.affinity = moves;
+  std::size_t bytes = 0;
   int runs = 0;
-  run([&](scope& s) -> task<> {
+  test::run_with(options, [&](scope& s) -> task<> {
     auto once = [&]() -> task<> {
+      ++runs;
       co_await yield();
       ++runs;
     };
-    for (int i = 0; i < 100'000; ++i) (void)s.spawn(once);
+    for (int i = 0; i < n; ++i) (void)s.spawn(once);
+    EXPECT_EQ(runs, 0);
+    bytes = resident_bytes();
     co_return;
   });
-  EXPECT_EQ(runs, 100'000);
+  EXPECT_EQ(runs, 2 * n);
+  return bytes;
+}
+
+TEST(spawn, of_a_million_at_once_runs_each_once_and_gives_their_memory_back) {
+  const int n = test::sanitized ? 100'000 : 1'000'000;
+  for (const affinity moves : {affinity::core, affinity::any}) {
+    const std::size_t first = bytes_with_tasks(n, moves);
+    const std::size_t second = bytes_with_tasks(n, moves);
+    if (!test::sanitized) {  // who keeps what was freed
+      EXPECT_LT(second, first + first / 4);
+    }
+  }
 }
 
 TEST(spawn, into_a_scope_that_has_ended_aborts_with_advice) {
