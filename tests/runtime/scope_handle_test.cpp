@@ -196,7 +196,7 @@ TEST(task_handle, who_spawns_and_joins_all_the_time_lets_in_who_comes_from_anoth
   if (test::on_sim()) GTEST_SKIP() << "there are no other threads";
   test::run_with(free_on(1), [](scope& s) -> task<> {
     bool end = false;
-    (void)s.spawn([&]() -> task<> {
+    auto spinner = s.spawn([&]() -> task<> {
       while (!end) {
         auto child = s.spawn([]() -> task<> { co_return; });
         (void)co_await child.join();
@@ -205,6 +205,7 @@ TEST(task_handle, who_spawns_and_joins_all_the_time_lets_in_who_comes_from_anoth
     });
     for (int i = 0; i < 4; ++i) co_await offload([] {});
     end = true;
+    (void)co_await spinner.join();  // it looks at what is of this body
   });
 }
 
