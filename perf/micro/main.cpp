@@ -1,11 +1,8 @@
 #include <corespun/runtime/runtime.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <functional>
-#include <new>
 #include <thread>
 
 #include "micro.hpp"
@@ -42,16 +39,13 @@ constexpr entry all[] = {
     {"offload", offload},
 };
 
-std::atomic<std::uint64_t> calls_of_new{0};
-
 void run(benchmark::State& state, body b) {
   corespun::runtime_options options;
   options.cores = static_cast<unsigned>(state.range(0));
   options.stall_notice = {};  // some loops never wait
   corespun::runtime machine(options);
-  const std::uint64_t before = calls_of_new.load(std::memory_order_relaxed);
   (void)machine.run(b, std::ref(state));
-  std::uint64_t calls = calls_of_new.load(std::memory_order_relaxed) - before;
+  std::uint64_t calls = 0;
   for (const corespun::core_metrics& core : machine.metrics().cores) calls += core.allocated;
   state.counters["allocations"] =
       benchmark::Counter(static_cast<double>(calls), benchmark::Counter::kAvgIterations);
@@ -68,14 +62,6 @@ void add() {
 
 }  // namespace
 }  // namespace micro
-
-void* operator new(std::size_t bytes) {
-  micro::calls_of_new.fetch_add(1, std::memory_order_relaxed);
-  if (void* const memory = std::malloc(bytes); memory != nullptr) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 int main(int argc, char** argv) {
   micro::add();

@@ -1,8 +1,8 @@
 #pragma once
 // What single operations of tasks cost. Each benchmark is a task that runs the loop itself, on a
 // runtime with as many cores as its argument says; main.cpp lists them by name. The peers of
-// perf/peers/tasks_* do the same under the same names. Also counted: how often the allocator was called
-// for each operation.
+// perf/peers/tasks_* do the same under the same names. Also counted: for how many frames the
+// allocator was called, by each operation.
 //
 // The runtime is the compute pool, without I/O.
 
