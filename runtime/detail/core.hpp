@@ -143,8 +143,14 @@ class core {
       return reinterpret_cast<std::uintptr_t>(newest) - first < bytes;
     });
   }
+  /// The same of one, to be run inside of a task. It counts as one that the loop takes, so that the loop
+  /// looks at the clock as often as ever.
   [[nodiscard]] bool take_fork(const root& r) noexcept {
-    return take_fork_if([&r](const root* newest) noexcept { return newest == &r; }) != nullptr;
+    if (until_look_ <= 1) return false;
+    const auto wanted = [&r](const root* newest) noexcept { return newest == &r; };
+    if (take_fork_if(wanted) == nullptr) return false;
+    --until_look_;
+    return true;
   }
   /// Runs a fork that was taken back until it waits or has ended, inside of the task that runs.
   void run_inside(root& r) noexcept;
@@ -224,13 +230,10 @@ class core {
   [[nodiscard]] root* next_fork() noexcept;
   [[nodiscard]] root* next_in_line() noexcept;
   [[nodiscard]] bool bound_goes_first() noexcept;
-  /// It counts as one that the loop takes, so that the loop looks at the clock as often as ever.
   template <typename Wanted>
   [[nodiscard, gnu::always_inline]] root* take_fork_if(Wanted wanted) noexcept {
     const auto takes = [this, wanted](const root* newest) noexcept {
-      if (!wanted(newest) || until_look_ <= 1 || !may_go_on_inline()) return false;
-      --until_look_;
-      return true;
+      return wanted(newest) && may_go_on_inline();
     };
     if (!spilled_.empty() && takes(&spilled_.top())) return &spilled_.pop();
     return forks_.pop_if(takes);
