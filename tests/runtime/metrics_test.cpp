@@ -1,5 +1,6 @@
 // metrics: what is counted is what was done, and the text is what Prometheus can read.
 
+#include <corespun/runtime/detail/frame.hpp>
 #include <corespun/runtime/event.hpp>
 #include <corespun/runtime/metrics.hpp>
 #include <corespun/runtime/offload.hpp>
@@ -528,6 +529,7 @@ TEST(to_prometheus, writes_a_page_without_errors_that_says_what_the_metrics_say)
 
 TEST(metrics, count_frames_that_no_free_block_served) {
   if (test::sanitized) GTEST_SKIP() << "there are no lists of free blocks";
+  detail::release_free_frames();  // of cores that were played on this thread
   runtime here(test::cores(1));
   EXPECT_TRUE(here.run([&]() -> task<> {
                     const auto allocated = [&] { return here.metrics().cores[0].allocated; };
