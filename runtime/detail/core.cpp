@@ -70,7 +70,7 @@ void core::work() noexcept {
   share(turn_began_);               // call for help, if there is more than one core can do
   run_ready();                      // own tasks, at most one budget
   (void)take_mail();                // what other threads sent
-  (void)exchange_messages();        // with other cores
+  exchange_messages();              // with other cores
   steal_some();                     // if there is nothing else to do
 }
 
@@ -101,6 +101,7 @@ void core::run_ready() noexcept {
     counts.tasks_run.add();
     inline_left_ = inline_budget;
     run_one(*r);
+    if (--until_exchange_ == 0) exchange_messages();
     if (--until_look_ == 0) {
       if (time_is_up()) return;
       until_look_ = look_after_;
@@ -175,7 +176,7 @@ bool core::time_is_up() noexcept {
   const clock::rep most = std::min(4 * look_after_, 32U);
   look_after_ = static_cast<unsigned>(std::clamp<clock::rep>(look_interval / each, 1, most));
   share(t);
-  if (exchange_messages()) looked_at_ = now();  // they are no tasks
+  exchange_messages();
   return t - turn_began_ > time_budget;
 }
 
@@ -198,10 +199,13 @@ std::span<mailbox> core::mailboxes() const noexcept {
   return {mailboxes_.get(), machine_.cores.size()};
 }
 
-bool core::exchange_messages() noexcept {
-  const std::uint64_t taken = take_messages();
+/// Where messages came, the next are likely to come soon.
+void core::exchange_messages() noexcept {
+  const auto cores = static_cast<unsigned>(machine_.cores.size());
+  const bool some_came = take_messages() != 0;
   flush_mailboxes();
-  return taken != 0;
+  exchange_after_ = some_came ? 1 + cores / 8 : std::min(exchange_after_ + 1, 32U);
+  until_exchange_ = exchange_after_;
 }
 
 void core::flush_mailboxes() noexcept {

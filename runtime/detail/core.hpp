@@ -221,7 +221,7 @@ class core {
   void run_ready() noexcept;
   void run_one(root& r) noexcept;
   [[nodiscard]] std::span<mailbox> mailboxes() const noexcept;
-  bool exchange_messages() noexcept;
+  void exchange_messages() noexcept;
   void flush_mailboxes() noexcept;
   std::uint64_t take_messages() noexcept;
   [[nodiscard]] bool has_messages() const noexcept;
@@ -279,6 +279,9 @@ class core {
   // every so many tasks run_ready() looks at the clock; about every 10 us
   unsigned look_after_ = 16;
   unsigned until_look_ = 16;
+  // every so many tasks it exchanges messages
+  unsigned exchange_after_ = 32;
+  unsigned until_exchange_ = 32;
   clock::time_point looked_at_{};
   clock::duration per_task_{};  // between the last two looks
   bool fork_runs_ = false;  // it was taken last

@@ -1,5 +1,6 @@
 // In which order a core runs what is ready: nobody starves, and trees are walked depth first.
 
+#include <corespun/runtime/detail/core.hpp>
 #include <corespun/runtime/latch.hpp>
 #include <corespun/runtime/scope.hpp>
 #include <corespun/runtime/this_core.hpp>
@@ -16,6 +17,7 @@
 
 #include "tests/support/run.hpp"
 #include "tests/support/sim_machine.hpp"
+#include "tests/support/virtual_time.hpp"
 
 namespace corespun {
 namespace {
@@ -45,6 +47,31 @@ TEST(order, bound_and_free_tasks_that_go_on_stand_in_one_line) {
   });
   ASSERT_EQ(ran.size(), 6u * 20);
   for (std::size_t i = 6; i < ran.size(); ++i) ASSERT_EQ(ran[i], ran[i - 6]) << i;
+}
+
+struct traveller : detail::mail {
+  detail::core* home = nullptr;
+  int left = 100;
+
+  void set_out() {
+    deliver = [](mail& m) noexcept {
+      auto& self = static_cast<traveller&>(m);
+      if (--self.left > 0) self.set_out();
+    };
+    home->send(*home, *this);
+  }
+};
+
+TEST(order, a_core_that_has_tasks_soon_looks_for_the_message_after_the_last_one) {
+  test::virtual_time time;  // so nothing takes long enough for a look at the clock
+  traveller t;
+  int steps = 0;
+  time.run([&]() -> task<> {
+    t.home = detail::core::current();
+    t.set_out();
+    for (; t.left > 0; ++steps) co_await yield();
+  });
+  EXPECT_LT(steps, 4 * 100);
 }
 
 task<> compute(scope& s, int& forks) {
