@@ -2,7 +2,7 @@
 // sharded<T>: a T on each core. Only that core touches it, so a T needs no lock.
 //
 //   sharded<cache> caches;
-//   co_await caches.start(64_MiB);                                  // cache(64_MiB) on each core
+//   co_await caches.start(64 << 20);                                // cache(64 << 20) on each core
 //   auto v = co_await caches.on_owner(key, [key](cache& c) { return c.find(key); });
 //   auto n = co_await caches.map_reduce([](cache& c) { return c.size(); }, 0uz, std::plus{});
 //   co_await caches.stop();                                          // ~cache() on each core

@@ -90,9 +90,9 @@ class Case:
         """Requests per second of CPU time, relative to those on one core in the same round."""
         return common.ratios(single.cpu(name), self.cpu(name))
 
-    def report(self, record, limit, single):
+    def report(self, record, limit, reasons, single):
         """limit(name, other): for the CPU time per request of corespun relative to that of another
-        server, on one core."""
+        server, on one core; reasons: {server: why it is behind, where that is known}."""
         head = ["", "CPU µs/request", "min–max", "requests/s", "p50 µs", "p99 µs", "load CPU",
                 "syscalls/request", "to raw", "min–max"]
         record.table(f"{self.at}, {self.title}; medians of {self.options.rounds} rounds of "
@@ -104,12 +104,13 @@ class Case:
                 main = value is cpu_us
                 record.compare(what, self.column(name, value), self.column(other, value), other,
                                us=name, at=self.at, unit=unit, lower=lower, main=main,
-                               limit=limit(name, other) if main and not single else None)
+                               limit=limit(name, other) if main and not single else None,
+                               reason=reasons.get(name, "") if main else "")
         if single:
             for name in common.variants(self.runs):
                 record.target("requests per CPU second to those on 1 core",
                               self.scaling(name, single), 0.95, us=name, at=self.at, unit="×",
-                              lower=False)
+                              lower=False, reason=self.places.reason())
 
     def disturbed(self):
         """How many runs. In a closed loop one of the two sides is always busy, or both together
@@ -120,7 +121,7 @@ class Case:
         return [run for runs in self.runs.values() for run in runs]
 
 
-def measure(record, cases, what, limit):
+def measure(record, cases, what, limit, reasons):
     """Cases that differ by their number of cores only, each with each server in each round."""
     options = cases[0].options
     for _ in common.rounds(options.rounds, what):
@@ -129,7 +130,7 @@ def measure(record, cases, what, limit):
                 case.measure(name)
     single = next((case for case in cases if case.cores == 1), None)
     for case in cases:
-        case.report(record, limit, single if case is not single else None)
+        case.report(record, limit, reasons, single if case is not single else None)
 
 
 def curve(record, title, points):

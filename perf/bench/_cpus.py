@@ -45,6 +45,10 @@ class Places:
         pinned = {} if self.shared else {"cpu": ",".join(map(str, self.load))}
         return {"processes": self.processes, **pinned}
 
+    def reason(self):
+        """Why several cores do not serve more than one."""
+        return "the load runs on the same CPUs" if self.shared else ""
+
     def used(self, run):
         """Which part of its CPUs the load took, and which the server; both together where they
         share them."""

@@ -101,11 +101,21 @@ class ring {
   alignas(64) std::array<message*, 512> slots_{};  // more than are ever under way
 };
 
-void pin(unsigned cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
-  (void)::sched_setaffinity(0, sizeof set, &set);  // where it may not: as it is
+/// The calling thread to one of the processors that this process was given, as a runtime pins its cores.
+void pin(unsigned which) {
+  static const cpu_set_t given = [] {
+    cpu_set_t all;
+    CPU_ZERO(&all);
+    (void)::sched_getaffinity(::getpid(), sizeof all, &all);
+    return all;
+  }();
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &given) || which-- != 0) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    (void)::sched_setaffinity(0, sizeof one, &one);
+  }
 }
 
 void by_ring(shuttle& s) {

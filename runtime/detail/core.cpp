@@ -101,10 +101,11 @@ void core::run_ready() noexcept {
     counts.tasks_run.add();
     inline_left_ = inline_budget;
     run_one(*r);
-    if (--until_exchange_ == 0) exchange_messages();
     if (--until_look_ == 0) {
       if (time_is_up()) return;
       until_look_ = look_after_;
+    } else if (--until_exchange_ == 0) {
+      exchange_messages();
     }
   }
 }
@@ -199,13 +200,14 @@ std::span<mailbox> core::mailboxes() const noexcept {
   return {mailboxes_.get(), machine_.cores.size()};
 }
 
-/// Where messages came, the next are likely to come soon.
+/// Where a message came, the next is likely to come soon. Where many came, as many tasks go first.
 void core::exchange_messages() noexcept {
-  const auto cores = static_cast<unsigned>(machine_.cores.size());
-  const bool some_came = take_messages() != 0;
+  constexpr std::uint64_t most = 32;
+  const std::uint64_t least = 1 + machine_.cores.size() / 8;  // it looks at the box of each
+  const std::uint64_t taken = take_messages();
   flush_mailboxes();
-  exchange_after_ = some_came ? 1 + cores / 8 : std::min(exchange_after_ + 1, 32U);
-  until_exchange_ = exchange_after_;
+  const std::uint64_t next = taken != 0 ? std::max(taken, least) : exchange_after_ + 1;
+  until_exchange_ = exchange_after_ = static_cast<unsigned>(std::min(next, most));
 }
 
 void core::flush_mailboxes() noexcept {

@@ -52,6 +52,7 @@ class virtual_time {
     ~idle_driver() override { all_.remove(*place_->who); }
     void attach(detail::core& c) override {
       c.run_budget = 256;
+      c.mailbox_room = detail::mailbox::capacity;
       place_ = &all_.add(c);
     }
     void poll(clock::time_point deadline) override { place_->sleeps_until = deadline; }
