@@ -73,7 +73,7 @@ class runtime {
 
   /// Calls fn() on that core, between its tasks, so it must be short and may not throw. Calls of one
   /// thread begin in their order. Errors: errc::closed, if this runtime has begun to end; else fn is
-  /// called. std::bad_alloc. Threads: any.
+  /// called. std::bad_alloc. Threads: any; the runtime must be there when the call begins.
   template <typename Fn>
   [[nodiscard]] result<> post_to(unsigned core, Fn fn) {
     static_assert(std::is_void_v<std::invoke_result_t<Fn&>>,
