@@ -103,6 +103,13 @@ void batch::join(std::string& out) {
   owners_.clear();
 }
 
+std::size_t batch::held_bytes() const {
+  std::size_t bytes =
+      requests_.capacity() * sizeof(request) + owners_.capacity() * sizeof(unsigned);
+  for (const share& s : shares_) bytes += s.held_bytes();
+  return bytes;
+}
+
 void batch::join_parts(const request& r, std::string& out) {
   const auto owners = std::span(owners_).subspan(r.owners, r.keys);
   parts_.assign(shares_.size(), {});

@@ -30,6 +30,9 @@ class batch {
   /// Appends the replies and forgets the requests.
   void join(std::string& out);
 
+  /// What it has grown to; join() leaves it so for the next requests.
+  [[nodiscard]] std::size_t held_bytes() const;
+
  private:
   struct request {
     const command* what;

@@ -63,6 +63,9 @@ std::unique_ptr<batch> shard::take_batch(unsigned cores) {
   return b;
 }
 
-void shard::give_back(std::unique_ptr<batch> b) { spare_batches_.push_back(std::move(b)); }
+void shard::give_back(std::unique_ptr<batch> b) {
+  if (spare_batches_.size() == most_spares || b->held_bytes() > most_spare_bytes) return;
+  spare_batches_.push_back(std::move(b));
+}
 
 }  // namespace kv

@@ -8,6 +8,7 @@
 #include <corespun/runtime/event.hpp>
 #include <corespun/runtime/task.hpp>
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <set>
@@ -41,7 +42,11 @@ class shard {
   kv::channels channels;
   std::set<const session*> sessions;
 
-  // Batches that are not in use: a connection has one only while it waits for other cores.
+  // Batches that are not in use: a connection has one only while it waits for other cores. Few are
+  // kept, since many connections may have had one at once, and none that large requests or replies
+  // have made large: --maxmemory does not count them.
+  static constexpr std::size_t most_spares = 64;
+  static constexpr std::size_t most_spare_bytes = 128 * 1024;  // each; 256 small requests need half
   std::unique_ptr<batch> take_batch(unsigned cores);
   void give_back(std::unique_ptr<batch> b);
 

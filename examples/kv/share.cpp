@@ -2,19 +2,16 @@
 
 namespace kv {
 
-namespace {
-
-/// A string that grew for large replies is not kept for small ones.
-constexpr std::size_t kept_bytes = 64 * 1024;
-
-}  // namespace
-
 void share::clear() {
   errands_.clear();
   words_.clear();
-  if (replies_.capacity() > kept_bytes) replies_ = {};
   replies_.clear();
   taken_ = taken_bytes_ = 0;
+}
+
+std::size_t share::held_bytes() const {
+  return errands_.capacity() * sizeof(errand) + words_.capacity() * sizeof(std::string_view) +
+         replies_.capacity();
 }
 
 void share::add(const command& what, int protocol, arguments words, const key& first) {

@@ -14,6 +14,8 @@ class share {
  public:
   [[nodiscard]] bool empty() const { return errands_.empty(); }
   void clear();
+  /// What it has grown to; clear() leaves it so.
+  [[nodiscard]] std::size_t held_bytes() const;
 
   /// The words must stay valid until execute() has returned.
   void add(const command& what, int protocol, arguments words, const key& first);
