@@ -45,13 +45,13 @@ static uint32_t answer(struct connection* c, char* data, uint32_t bytes);
 static void end_connection(int fd) {
   free(connections[fd].rest);
   connections[fd] = (struct connection){0};
-  ++count.syscalls;
+  add(&count.syscalls, 1);
   close(fd);
 }
 
 static void accept_all(void) {
   for (;;) {
-    ++count.syscalls;
+    add(&count.syscalls, 1);
     const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
@@ -61,12 +61,12 @@ static void accept_all(void) {
       return;
     }
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.fd = fd};
-    ++count.syscalls;
+    add(&count.syscalls, 1);
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
       end_connection(fd);
       continue;
     }
-    ++count.connections;
+    add(&count.connections, 1);
   }
 }
 
@@ -75,7 +75,7 @@ static void accept_all(void) {
 static ssize_t send_some(int fd, const char* data, size_t bytes) {
   size_t sent = 0;
   while (sent < bytes) {
-    ++count.syscalls;
+    add(&count.syscalls, 1);
     const ssize_t n = send(fd, data + sent, bytes - sent, MSG_NOSIGNAL);
     if (n >= 0) {
       sent += (size_t)n;
@@ -130,7 +130,7 @@ static bool serve(int fd, uint32_t events) {
     if (state <= 0) return state == 0;
   }
   for (;;) {
-    ++count.syscalls;
+    add(&count.syscalls, 1);
     const ssize_t n = recv(fd, buffer, opt.buffer_bytes, 0);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return errno == EAGAIN;
@@ -159,7 +159,7 @@ static void serve_core(struct core* c) {
 
   struct epoll_event events[max_events];
   for (bool stop = false; !stop;) {
-    ++count.syscalls;
+    add(&count.syscalls, 1);
     const int n = epoll_wait(epoll_fd, events, max_events, -1);
     if (n < 0 && errno != EINTR) die(&opt, unexpected, "epoll_wait");
     for (int i = 0; i < n; ++i) {

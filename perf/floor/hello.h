@@ -37,6 +37,6 @@ static uint32_t answer(struct connection* c, char* data, uint32_t bytes) {
   if (answers == 0) return 0;
   refresh_hello();
   for (uint32_t i = 0; i < answers; ++i) memcpy(data + i * hello_bytes, hello, hello_bytes);
-  count.requests += answers;
+  add(&count.requests, answers);
   return answers * (uint32_t)hello_bytes;
 }

@@ -90,7 +90,7 @@ static uint32_t answer(struct connection* c, char* data, uint32_t bytes);
 
 /// Submits what is queued, and waits for so many completions.
 static int enter(unsigned wait) {
-  ++count.syscalls;
+  add(&count.syscalls, 1);
   io_uring_smp_store_release(ring.sq.ktail, ring.sq.sqe_tail);
   const unsigned queued = ring.sq.sqe_tail - IO_URING_READ_ONCE(*ring.sq.khead);
   return io_uring_enter2((unsigned)ring.enter_ring_fd, queued, wait,
@@ -228,7 +228,7 @@ static void feed_starved(void) {
 
 static void on_accept(int result, bool more) {
   if (result >= 0) {
-    ++count.connections;
+    add(&count.connections, 1);
     arm_receive(result, &connections[result]);
   }
   if (more) return;
@@ -269,7 +269,7 @@ static void on_send(int fd, int result) {
     c->ended = c->broken = true;
     while (c->queued > 0) pop(c);
     if (c->receiving) {
-      ++count.syscalls;
+      add(&count.syscalls, 1);
       shutdown(fd, SHUT_RDWR);  // ends the receive
     }
   } else {

@@ -101,7 +101,7 @@ class ring {
   alignas(64) std::array<message*, 512> slots_{};  // more than are ever under way
 };
 
-/// The calling thread to one of the processors that this process was given, as a runtime pins its cores.
+/// The calling thread to one of the processors that this process was given, as a runtime does.
 void pin(unsigned which) {
   static const cpu_set_t given = [] {
     cpu_set_t all;
@@ -115,6 +115,7 @@ void pin(unsigned which) {
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);
     (void)::sched_setaffinity(0, sizeof one, &one);
+    return;
   }
 }
 
