@@ -57,7 +57,7 @@ struct serve_options {
   /// At this interval connections are moved from cores that work more to those that work less, while
   /// they wait in recv() and nowhere else: their handler may find itself on another core after each
   /// recv(). Handlers that receive in tasks of their own stay. What a handler is made of is then used
-  /// on several cores, and no other bound task may write to its stream. 0: never. Not where
+  /// on several cores, and no other task may write to its stream. 0: never. Not where
   /// descriptors stay with a core.
   std::chrono::milliseconds balance_every{0};
 };
