@@ -102,7 +102,16 @@ void detail::file::close_there() noexcept {
   }
   // Nobody else has the file any more, so its mail is free. Until it comes there the file may have
   // moved on with an operation that still was to end.
-  driver().home().post(mail.to<&file::close_there>(*this));
+  driver().home().post(mail.to<&file::close_on_arrival>(*this));
+}
+
+void detail::file::close_on_arrival() noexcept {
+  const core* const here = core::current();
+  if (here != nullptr && here->is_beside(origin->home())) {
+    close_there();
+  } else {
+    driver().close_late(*this);
+  }
 }
 
 namespace {

@@ -58,8 +58,8 @@ class path {
  public:
   /// Of each message; streams stay in order all the same.
   path& latency(clock::duration shortest, clock::duration longest);
-  /// Share of messages that are lost, in thousandths. A stream repeats them, each time 200 ms later,
-  /// at most six times; a datagram is gone.
+  /// Share of messages that are lost, in thousandths. A stream repeats them, each time 200 ms
+  /// later, at most six times; a datagram is gone.
   path& loss(double share);
 
  private:

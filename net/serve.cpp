@@ -14,10 +14,8 @@ pace::pace(double per_second) noexcept
       due_(clock::now()) {}
 
 // A bucket of a tenth of a second: short bursts pass, the rate holds.
-task<> pace::next() {
-  const clock::time_point now = clock::now();
-  due_ = std::max(due_, now - std::chrono::milliseconds(100)) + distance_;
-  if (due_ > now) co_await sleep_until(due_);
+clock::time_point pace::next() noexcept {
+  return due_ = std::max(due_, clock::now() - std::chrono::milliseconds(100)) + distance_;
 }
 
 clock::duration pace::pause(std::error_code error, const address& at) noexcept {

@@ -5,15 +5,15 @@
 //   result<> r = co_await serve(std::move(*tcp_listener::bind(address::any(8080))), handler);
 //
 // Invariants
-//   - A connection is a task of affinity core. Which core that is, the kernel decides, or a placement
-//     (placement.hpp). It stays there, unless serve_options::balance_every is set.
+//   - A connection is a task of affinity core. Which core that is, the kernel decides, or a
+//     placement (placement.hpp). It stays there, unless serve_options::balance_every is set.
 //   - At the limit of connections a core stops accepting; clients wait in the kernel's queue.
 //   - When no descriptor or memory is left, accepting pauses for 5 ms to 1 s, which is said once on
 //     stderr.
 //   - An exception from a handler ends that connection alone. It is reported on stderr, at most
 //     once a second per core.
-//   - When serve is cancelled, accepting ends at once; connections may go on for options.grace, then
-//     they are stopped. serve returns after the last of them; its address is free then.
+//   - When serve is cancelled, accepting ends at once; connections may go on for options.grace,
+//     then they are stopped. serve returns after the last of them; its address is free then.
 // The handler is copied to each core and called there; what it refers to is shared between cores.
 
 #include <corespun/io/detail/raw_fd.hpp>
@@ -43,9 +43,9 @@ namespace corespun {
 
 struct serve_options {
   serve_options() {}
-  /// Connections at once over all cores; 0: no limit of its own. Without a placement each core has an equal
-  /// share, rounded up, and stops accepting when it is used up, though others may have room. A
-  /// multishot listener accepts up to 64 more, which wait for their handler.
+  /// Connections at once over all cores; 0: no limit of its own. Without a placement each core has
+  /// an equal share, rounded up, and stops accepting when it is used up, though others may have
+  /// room. A multishot listener accepts up to 64 more, which wait for their handler.
   unsigned max_connections = 0;
   /// New connections per second over all cores; 0: no limit.
   double max_accepts_per_second = 0;
@@ -54,10 +54,10 @@ struct serve_options {
   /// Who chooses the core of a connection; empty: the kernel. Not where descriptors stay with a
   /// core (io/options.hpp).
   corespun::placement placement;
-  /// At this interval connections are moved from cores that work more to those that work less, while
-  /// they wait in recv() and nowhere else: their handler may find itself on another core after each
-  /// recv(). Handlers that receive in tasks of their own stay. What a handler is made of is then used
-  /// on several cores, and no other task may write to its stream. 0: never. Not where
+  /// At this interval connections are moved from cores that work more to those that work less,
+  /// while they wait in recv() and nowhere else: their handler may find itself on another core
+  /// after each recv(). Handlers that receive in tasks of their own stay. What a handler is made of
+  /// is then used on several cores, and no other task may write to its stream. 0: never. Not where
   /// descriptors stay with a core.
   std::chrono::milliseconds balance_every{0};
 };
@@ -69,7 +69,8 @@ class pace {
  public:
   explicit pace(double per_second) noexcept;
   [[nodiscard]] bool limited() const noexcept { return distance_ > clock::duration::zero(); }
-  [[nodiscard]] task<> next();
+  /// From when on the next one may be accepted.
+  [[nodiscard]] clock::time_point next() noexcept;
   /// How long to wait after an error that only time mends: 5 ms, doubled each time up to 1 s. Says
   /// so the first time. No task, since a frame needs memory.
   [[nodiscard]] clock::duration pause(std::error_code error, const address& at) noexcept;
@@ -162,7 +163,7 @@ class server_part {
   task<> accept_all() {
     while (true) {
       auto mine = co_await places_.hold();
-      if (pace_.limited()) co_await pace_.next();
+      if (pace_.limited()) co_await sleep_until(pace_.next());
       result<tcp_stream> stream = co_await listener_.accept();
       std::error_code error = stream ? start(std::move(*stream), std::move(mine)) : stream.error();
       if (!error) {

@@ -30,7 +30,8 @@ op& accept_awaiter::fill(io_driver& d) const { return d.make_op(op_code::accept,
 result<tcp_stream> accept_awaiter::await_resume() const {
   const int n = outcome();
   if (n < 0) return std::unexpected(error_of(n));
-  // If it cannot move, it belongs to the core that accepted; else it begins where its task is by now.
+  // If it cannot move, it belongs to the core that accepted; else it begins where its task is by
+  // now.
   io_driver& d = driver().connections_stay() ? driver() : io_driver::here();
   file* const f = d.try_open_file(n, file::kind::socket, d.accepts_direct());
   if (f == nullptr) return std::unexpected(system_error_code(ENOMEM));

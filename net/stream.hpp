@@ -11,11 +11,11 @@
 //   - An idle connection holds no buffer: recv() takes one when data come.
 //   - TCP_NODELAY is on. Writing to a peer that is gone is EPIPE, never a signal.
 //   - One task reads and one writes at a time; they may be two.
-//   - It comes to the core of the task that uses it, or, while another task uses it, a free task goes
-//     to it. Descriptors that are in a table of one core stay where they began (io/options.hpp), and
-//     multishot receives under free tasks.
-// Errors: the kernel's errno; errc::closed after close(). Threads: tasks of any core of its runtime;
-// close() and moving it only when no other task is about to begin something with it.
+//   - It comes to the core of the task that uses it, or, while another task uses it, a free task
+//     goes to it. Descriptors that are in a table of one core stay where they began
+//     (io/options.hpp), and multishot receives under free tasks.
+// Errors: the kernel's errno; errc::closed after close(). Threads: tasks of any core of its
+// runtime; close() and moving it only when no other task is about to begin something with it.
 // Cancel: what moved is delivered, see fd.hpp.
 
 #include <corespun/io/detail/multishot.hpp>

@@ -14,8 +14,8 @@ namespace corespun::detail {
 /// One operation. Derived has start(), which calls begin(); code(); used(), which is its file or
 /// nullptr; fill(), which prepares the record; and reads the result (await_resume).
 ///
-/// A descriptor comes to the core of the task, or, if somebody else uses it at present, the task goes
-/// to the descriptor.
+/// A descriptor comes to the core of the task, or, if somebody else uses it at present, the task
+/// goes to the descriptor.
 class op_awaiter {
  public:
   [[nodiscard]] bool await_ready() const noexcept { return false; }
@@ -33,13 +33,12 @@ class op_awaiter {
     self.driver_ = &driver;
     file* const f = self.used();
     if (f != nullptr) {
-      const file::where where = f->hold(driver);
+      const file::where where = self.hold(*f, driver);
       if (where == file::where::elsewhere) {
         if (!self.fetches(leaf, task)) follow(self, leaf, task, *f);
         return true;
       }
-      if (where == file::where::closed || !self.is_still(*f)) {
-        if (where == file::where::here) f->let_go();
+      if (where == file::where::closed) {
         task.op_result = -own_error(errc::closed);
         return false;
       }
@@ -96,7 +95,7 @@ class op_awaiter {
     self.task_ = &task;
     if (f.driver_or_null() != &here || !is_settled(f, here)) {
       if (task.stops_at(leaf)) return true;
-      switch (f.hold(here)) {
+      switch (self.hold(f, here)) {
         case file::where::closed: task.op_result = -own_error(errc::closed); return false;
         case file::where::elsewhere:
           if (!self.fetches(leaf, task)) follow(self, leaf, task, f);
@@ -105,10 +104,6 @@ class op_awaiter {
       }
     }
     return take_from(f, leaf, task, &self, self.driver_);
-  }
-  /// The one that it was when we set out.
-  [[nodiscard]] bool is_still(const file& f) const noexcept {
-    return generation_ == 0 || f.generation == generation_;
   }
   /// From here on the task may be under way to the file while others use it.
   void set_out(const file& f) noexcept {
@@ -120,6 +115,9 @@ class op_awaiter {
     return d != nullptr ? d->home() : task.home();
   }
   [[nodiscard]] bool has_set_out() const noexcept { return generation_ != 0; }
+  [[nodiscard]] file::where hold(file& f, io_driver& d) const noexcept {
+    return f.hold(d, generation_);
+  }
   /// The file is elsewhere. True: it has it brought here.
   [[nodiscard]] static bool fetches(std::coroutine_handle<>, root&) noexcept { return false; }
   [[noreturn]] static void bound_elsewhere();
@@ -134,11 +132,8 @@ class op_awaiter {
   template <typename Derived>
   [[nodiscard]] static file::where find(Derived& self, root& task) noexcept {
     file& f = *self.used();
-    file::where where = f.hold(io_driver::of(task.home()));
-    if (where == file::where::here) {
-      if (!self.is_still(f)) where = file::where::closed;
-      f.let_go();
-    }
+    const file::where where = self.hold(f, io_driver::of(task.home()));
+    if (where == file::where::here) f.let_go();
     if (where == file::where::closed) task.op_result = -own_error(errc::closed);
     return where;
   }

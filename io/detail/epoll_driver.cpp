@@ -111,8 +111,8 @@ class epoll_driver final : public io_driver {
     return ::epoll_wait(epoll_.get(), events_.data(), size, static_cast<int>(ms));
   }
 
-  // The file may have gone to another core since; then the event means nothing. If it has been closed
-  // and opened again as another one, that one tries once in vain.
+  // The file may have gone to another core since; then the event means nothing. If it has been
+  // closed and opened again as another one, that one tries once in vain.
   void happened(file& f, std::uint32_t events) noexcept {
     if (!f.glance(*this)) return;
     if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {

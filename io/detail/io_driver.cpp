@@ -1,5 +1,5 @@
-// Long, since it is all that the drivers have in common, in the order of the header: operations, files,
-// buffers, files on helper threads.
+// Long, since it is all that the drivers have in common, in the order of the header: operations,
+// files, buffers, files on helper threads.
 
 #include <corespun/io/detail/io_driver.hpp>
 
@@ -23,13 +23,7 @@
 
 namespace corespun {
 
-void lease::give_back() noexcept {
-  if (detail::core::current() == &owner_->home()) {
-    owner_->return_buffer(buffer_);
-  } else {
-    owner_->return_buffer_from_elsewhere(buffer_);
-  }
-}
+void lease::give_back() noexcept { owner_->give_back_buffer(buffer_); }
 
 namespace detail {
 
@@ -62,19 +56,26 @@ bool moves_bytes(op_code code) noexcept {
 
 }  // namespace
 
-file::where file::hold(io_driver& d) noexcept {
+file::where file::hold(io_driver& d, std::uint32_t wanted) noexcept {
+  const auto is_wanted = [this, wanted] { return wanted == 0 || generation == wanted; };
   const auto here = reinterpret_cast<std::uintptr_t>(&d);
   std::uintptr_t at = at_.load(std::memory_order_acquire);
   while (true) {
     if (at == 0) return where::closed;
     if ((at & holders) != 0) {
       if ((at & ~(holders | glanced)) != here) return where::elsewhere;
+      if (!is_wanted()) return where::closed;
       at_.store(at + 1, std::memory_order_relaxed);
       return where::here;
     }
     if ((at & glanced) != 0) {  // by another core, and not for long
       at = at_.load(std::memory_order_acquire);
-    } else if (at_.compare_exchange_weak(at, here + 1, std::memory_order_acquire)) {  // F1
+    } else if (at_.compare_exchange_weak(at, at | glanced, std::memory_order_acquire)) {  // F1
+      if (!is_wanted()) {
+        end_glance();
+        return where::closed;
+      }
+      at_.store(here + 1, std::memory_order_relaxed);
       if (at != here) d.file_came(*this, *reinterpret_cast<io_driver*>(at));
       return where::here;
     }
@@ -216,6 +217,8 @@ void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noe
     task->op_flags = flags;
     if (stopped) {
       task->stop();
+    } else if (leaves) {
+      task->send(task->complete_inline(), *there);  // with what came meanwhile
     } else if (!inline_end) {
       task->complete();
     }
@@ -274,7 +277,7 @@ void io_driver::drop(op_code code, int result, std::uint32_t flags) noexcept {
   if (code == op_code::accept && result >= 0) {
     close_now(result, accepts_direct());
   } else if ((flags & flag_buffer) != 0) {
-    return_buffer(flags);
+    give_back_buffer(flags);
   }
 }
 
@@ -300,7 +303,7 @@ void io_driver::request_stop(op& o) noexcept {
 void io_driver::cancel_all() {
   ops_.for_each([this](op& o) {
     if (o.many != nullptr) {
-      abandon(o);
+      end_early(o);
     } else if (o.code != op_code::close) {
       cancel_for_task(o);
     }
@@ -350,6 +353,10 @@ void io_driver::make_non_blocking(file& f) noexcept {
   f.restore_blocking = ::fcntl(f.fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
+void io_driver::make_blocking_again(const file& f) noexcept {
+  if (f.restore_blocking) ::fcntl(f.fd, F_SETFL, ::fcntl(f.fd, F_GETFL) & ~O_NONBLOCK);
+}
+
 void io_driver::use_multishot(file& f, op_code code, std::size_t ahead) {
   if (f.many != nullptr || !multishot()) return;
   if (f.hold(*this) != file::where::here) {
@@ -379,7 +386,7 @@ void io_driver::close_if_idle(file& f) noexcept {
   if (f.reading != nullptr || f.writing != nullptr || f.held) return;
   f.held = true;
   forget_file(f);
-  if (f.restore_blocking) ::fcntl(f.fd, F_SETFL, ::fcntl(f.fd, F_GETFL) & ~O_NONBLOCK);
+  make_blocking_again(f);
   try {
     op& o = make_op(op_code::close);
     o.on = &f;
@@ -390,6 +397,15 @@ void io_driver::close_if_idle(file& f) noexcept {
     close_now(f.fd, f.direct);
     closed(f, 0);
   }
+}
+
+void io_driver::close_late(file& f) noexcept {
+  delete std::exchange(f.many, nullptr);
+  if (!f.stays) {
+    make_blocking_again(f);
+    close_now(f.fd, false);
+  }
+  closed(f, 0);
 }
 
 void io_driver::give_back_file(file& f) noexcept {
@@ -417,6 +433,14 @@ void io_driver::starve(op& o) noexcept {
   const bool fed = refilled(o, 0);
   starved_.push(o);
   if (fed) feed_starved();
+}
+
+void io_driver::give_back_buffer(std::uint32_t buffer) noexcept {
+  if (core::current() == home_) {
+    return_buffer(buffer);
+  } else {
+    return_buffer_from_elsewhere(buffer);
+  }
 }
 
 void io_driver::return_buffer(std::uint32_t buffer) noexcept {

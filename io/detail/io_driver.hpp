@@ -12,7 +12,7 @@
 // memory that a task has given up (DEFER_TASKRUN and cancel: the task waits for the completion of
 // the cancelled operation).
 //
-// Threads: the core's own, but for return_buffer_from_elsewhere(), and for what open_file(),
+// Threads: the core's own, but for give_back_buffer() and close_late(), and for what open_file(),
 // give_back_file() and file_came() do to files of another driver: under a lock, or by its atomics.
 
 #include <corespun/io/detail/buffer_pool.hpp>
@@ -83,14 +83,17 @@ class alignas(16) io_driver : public driver {  // file::at_ marks its address
   /// Cancels what is in flight, awaits it, closes. `waiter` (or nullptr) is completed with the
   /// result of close. The file is held.
   void close_file(file& f, root* waiter) noexcept;
+  /// For what was dropped when the cores had ended, by the thread that ends the runtime. What a
+  /// ring's or a core's own table held went with it.
+  void close_late(file& f) noexcept;
   /// A file that was with `before` has come here. Any operation begins anew.
   virtual void file_came(file&, io_driver& /*before*/) noexcept {}
 
   // --- buffers ---
 
   [[nodiscard]] buffer_pool& pool() noexcept { return pool_; }
-  void return_buffer(std::uint32_t buffer) noexcept;
-  void return_buffer_from_elsewhere(std::uint32_t buffer) noexcept;
+  /// On any thread.
+  void give_back_buffer(std::uint32_t buffer) noexcept;
   /// Filled and not come back yet: in leases, in queues, in operations.
   [[nodiscard]] std::size_t buffers_away() const noexcept { return buffers_away_; }
   [[nodiscard]] core& home() const noexcept { return *home_; }
@@ -158,6 +161,9 @@ class alignas(16) io_driver : public driver {  // file::at_ marks its address
   std::uint32_t attempt_flags_ = 0;  // of the last attempt(): the buffer it filled
 
  private:
+  void return_buffer(std::uint32_t buffer) noexcept;
+  void return_buffer_from_elsewhere(std::uint32_t buffer) noexcept;
+  static void make_blocking_again(const file& f) noexcept;
   [[nodiscard]] bool goes_on(op& o, int& result) noexcept;
   [[nodiscard]] bool settle(op& o, int& result, std::uint32_t& flags) noexcept;
   void end(op& o, int result, std::uint32_t flags, bool inline_end) noexcept;

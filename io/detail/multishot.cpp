@@ -17,11 +17,7 @@ const wait_kind multishot_queue::kind{"multishot I/O", [](root& waiter, void* se
 multishot_queue::~multishot_queue() {
   for (; taken_ < queue_.size(); ++taken_) {
     const item& left = queue_[taken_];
-    if (left.from == &io_driver::here()) {
-      left.from->drop(code_, left.result, left.flags);
-    } else if ((left.flags & flag_buffer) != 0) {
-      left.from->return_buffer_from_elsewhere(left.flags);
-    }
+    left.from->drop(code_, left.result, left.flags);
   }
   if (armed_ != nullptr) driver_->abandon(*armed_);
   if (waiter_ != nullptr) {

@@ -33,8 +33,8 @@ class multishot_queue final : private sink {
 
   [[nodiscard]] static bool is_wait(const wait_kind* k) noexcept { return k == &kind; }
   [[nodiscard]] bool is_waited_for_by(const root& task) const noexcept { return waiter_ == &task; }
-  /// Ends what is armed and lets go of the file; then the task goes to that core, where it settles the
-  /// queue. False: another task waits for it.
+  /// Ends what is armed and lets go of the file; then the task goes to that core, where it settles
+  /// the queue. False: another task waits for it.
   [[nodiscard]] bool leave(recv_awaiter& self, root& task, core& there) noexcept;
   /// The same for the task that waits.
   [[nodiscard]] bool send_away(root& task, core& there) noexcept;

@@ -1,7 +1,7 @@
 #pragma once
 // op: one operation in flight. file: one descriptor with at most one operation per direction.
-// Both live in slabs of a core's driver. An op is touched by that core alone, a file by the core that
-// holds it.
+// Both live in slabs of a core's driver. An op is touched by that core alone, a file by the core
+// that holds it.
 
 #include <corespun/runtime/detail/root.hpp>
 
@@ -128,9 +128,10 @@ struct file_state {
   [[nodiscard]] op*& slot(bool reads) noexcept { return reads ? reading : writing; }
 };
 
-/// A descriptor is with one core at a time. It stays there as long as it has holders: an operation in
-/// flight, the close, an armed multishot operation, a slot in the ring's table. Without any it comes
-/// to the core whose task uses it next. F1: what the last holder wrote is seen by the next core.
+/// A descriptor is with one core at a time. It stays there as long as it has holders: an operation
+/// in flight, the close, an armed multishot operation, a slot in the ring's table. Without any it
+/// comes to the core whose task uses it next. F1: what the last holder wrote is seen by the next
+/// core.
 struct file : file_state {
   file* next = nullptr;  // free slots
   io_driver* origin = nullptr;  // in whose slab it lies
@@ -153,10 +154,12 @@ struct file : file_state {
   /// It is no more.
   void nowhere() noexcept { at_.store(0, std::memory_order_relaxed); }
   enum class where : std::uint8_t { here, elsewhere, closed };
-  /// On the core of d. `here`: it was there or has come, and is held. `elsewhere`: it is held there.
-  [[nodiscard]] where hold(io_driver& d) noexcept;
-  /// On the core of d: keeps others from taking it, for a few instructions, until end_glance(). False:
-  /// it is elsewhere. Any file that there ever was may be asked.
+  /// On the core of d. `here`: it was there or has come, and is held. `elsewhere`: it is held
+  /// there. Who set out for it names its generation; another file in its place is left alone, and
+  /// it `closed`.
+  [[nodiscard]] where hold(io_driver& d, std::uint32_t wanted = 0) noexcept;
+  /// On the core of d: keeps others from taking it, for a few instructions, until end_glance().
+  /// False: it is elsewhere. Any file that there ever was may be asked.
   [[nodiscard]] bool glance(const io_driver& d) noexcept;
   void end_glance() noexcept {
     at_.store(at_.load(std::memory_order_relaxed) & ~glanced, std::memory_order_release);  // F1
@@ -168,6 +171,7 @@ struct file : file_state {
   void close_there() noexcept;
 
  private:
+  void close_on_arrival() noexcept;
   static constexpr std::uintptr_t holders = 7;  // two operations, close, for good: at most four
   static constexpr std::uintptr_t glanced = 8;
   // The driver and how many hold it; 0: it is closed. While it is held, only its core writes it.

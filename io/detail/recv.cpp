@@ -42,13 +42,13 @@ void recv_awaiter::visit(std::coroutine_handle<> leaf, root& task) noexcept {
 
 void recv_awaiter::look_around(root& task) noexcept {
   io_driver& here = io_driver::of(task.home());
-  const file::where where = file_->hold(here);
+  const file::where where = hold(*file_, here);
   if (where == file::where::elsewhere) {
     visit(task.leaf(), task);
     return;
   }
   core& back = *std::exchange(comes_from_, nullptr);
-  const bool closed = where == file::where::closed || !is_still(*file_) || file_->closing;
+  const bool closed = where == file::where::closed || file_->closing;
   const bool in_queue = !closed && file_->many != nullptr && file_->many->is_settled_at(here);
   const bool used = !closed && (file_->reading != nullptr || file_->writing != nullptr);
   if (where == file::where::here) file_->let_go();

@@ -1,6 +1,6 @@
 #pragma once
-// recv_awaiter: receives into a lease. Of all operations the only one that can change its core while it
-// waits, so that an idle connection can be moved, its task with it (send_away).
+// recv_awaiter: receives into a lease. Of all operations the only one that can change its core
+// while it waits, so that an idle connection can be moved, its task with it (send_away).
 //
 // A move from core A to core B
 //
@@ -10,13 +10,14 @@
 //   2  A lets go of the file          under way to B         with A, held by nobody
 //   3  B takes the file and arms      waiting on B           held by B
 //
-// Data that arrive in step 1 of a one-shot receive are its result, and the task stays. While the task
-// is under way it cannot be cancelled or closed under; it finds that out where it arrives. Others may
-// use the file meanwhile. If B finds it held by another core, a free task goes there, as always; a
-// bound one pays a visit (fetch): if the stream has been closed it brings that home, and if the file
-// lies in a multishot queue that is armed there, it has it released.
+// Data that arrive in step 1 of a one-shot receive are its result, which the task takes along. While
+// it is under way it cannot be cancelled or closed under; it finds that out where it arrives.
+// Others may use the file meanwhile. If B finds it held by another core, a free task goes there, as
+// always; a bound one pays a visit (fetch): if the stream has been closed it brings that home, and
+// if the file lies in a multishot queue that is armed there, it has it released.
 //
-// A bound task that went elsewhere by itself (resume_on) fetches its multishot file in the same way.
+// A bound task that went elsewhere by itself (resume_on) fetches its multishot file in the same
+// way.
 
 #include <corespun/io/detail/await.hpp>
 #include <corespun/io/lease.hpp>
@@ -58,9 +59,9 @@ class [[nodiscard]] recv_awaiter : public op_awaiter {
 /// Any thread; a glance, unless it waits on this core.
 [[nodiscard]] bool waits_for_data(const root& task) noexcept;
 
-/// On the core of the task, which waits for the end of recv() on the file and for nothing else: both
-/// go to another core and wait there. False: it waits no more, or somebody writes, or the file is not
-/// the one of that generation, or cannot move.
+/// On the core of the task, which waits for the end of recv() on the file and for nothing else:
+/// both go to another core and wait there. False: it waits no more, or somebody writes, or the file
+/// is not the one of that generation, or cannot move.
 [[nodiscard]] bool send_away(file& f, std::uint32_t generation, root& task, core& there) noexcept;
 
 }  // namespace corespun::detail

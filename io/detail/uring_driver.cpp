@@ -5,8 +5,8 @@
 // so a full ring never fails an operation. Completions that come late all the same overflow into
 // kernel memory, at most one per operation in flight.
 //
-// Long, since it is one class: the ring and its set-up, buffers, the bell, and what each operation is
-// for the kernel.
+// Long, since it is one class: the ring and its set-up, buffers, the bell, and what each operation
+// is for the kernel.
 
 #include <corespun/io/detail/uring_driver.hpp>
 
@@ -193,12 +193,12 @@ class uring_driver final : public io_driver {
   void poll(clock::time_point deadline) override {
     budget_ = ring_.it.cq.ring_entries / 2;
     listen_for_bell();
+    if (cancels_missed_) send_missed_cancels();  // first: the backlog may never be empty
     while (!backlog_.empty()) {
       io_uring_sqe* const sqe = free_entry();
       if (sqe == nullptr) break;
       prepare(backlog_.pop(), *sqe);
     }
-    if (cancels_missed_) send_missed_cancels();
     const bool all_handed_over = backlog_.empty() && !cancels_missed_ && bell_armed_;
     const bool wait =
         deadline != clock::time_point::min() && all_handed_over && !completions_ready();

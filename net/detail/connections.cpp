@@ -51,8 +51,8 @@ void connections::count_on(entry& e, unsigned core) noexcept {
   e.counted_on_ = core;
 }
 
-// What waits for data on this core cannot end before this core lets it, so its entry stays also when
-// the lock is given back; send_away may not be called under it, since it wakes.
+// What waits for data on this core cannot end before this core lets it, so its entry stays also
+// when the lock is given back; send_away may not be called under it, since it wakes.
 unsigned connections::move_some(unsigned most, unsigned to) noexcept {
   core& here = *core::current();
   core& there = *here.all().cores[to];
@@ -82,7 +82,8 @@ std::size_t connections::find_here(per_core& c, std::span<entry*> found) noexcep
     entry* const e = c.look_next != nullptr ? c.look_next : c.first;
     if (e == nullptr) break;
     c.look_next = e->next_;
-    // in this order: what waited elsewhere before has come home by now, or is not taken for one of ours
+    // in this order: what waited elsewhere before has come home by now, or is not taken for one of
+    // ours
     if (e->task_ != nullptr && waits_for_data(*e->task_) && &e->task_->home() == here)
       found[n++] = e;
     if (c.look_next == nullptr) break;
@@ -101,24 +102,32 @@ task<std::vector<clock::duration>> connections::cpu_times() const {
 }
 
 task<> connections::balance(std::chrono::milliseconds every) {
-  std::vector<clock::duration> before = co_await cpu_times();
-  std::vector<clock::duration> spent(cores_.size());
+  std::vector<clock::duration> before;
   while (true) {
+    try {
+      auto once = balance_once(before, every);
+      co_await std::move(once);
+    } catch (const std::bad_alloc&) {  // next time
+    }
     co_await sleep_for(every);
-    std::vector<clock::duration> now = co_await cpu_times();
-    std::ranges::transform(now, before, spent.begin(), std::minus<>());
-    before = std::move(now);
-    const auto [idlest, busiest] = std::ranges::minmax_element(spent);
-    const clock::duration difference = *busiest - *idlest;
-    if (difference < every / 10) continue;
-    const auto from = static_cast<unsigned>(busiest - spent.begin());
-    const auto to = static_cast<unsigned>(idlest - spent.begin());
-    const unsigned count = cores_[from].count.load(std::memory_order_relaxed);
-    const auto worth = static_cast<unsigned>(count * (difference / 2).count() / busiest->count());
-    const auto move = [this, worth, to] { return move_some(worth, to); };
-    auto moving = on_core(from, move);
-    (void)co_await std::move(moving);
   }
+}
+
+task<> connections::balance_once(std::vector<clock::duration>& last, clock::duration every) {
+  std::vector<clock::duration> spent = co_await cpu_times();
+  std::swap(spent, last);
+  if (spent.empty()) co_return;  // the first time
+  std::ranges::transform(last, spent, spent.begin(), std::minus<>());
+  const auto [idlest, busiest] = std::ranges::minmax_element(spent);
+  const clock::duration difference = *busiest - *idlest;
+  if (difference < every / 10) co_return;
+  const auto from = static_cast<unsigned>(busiest - spent.begin());
+  const auto to = static_cast<unsigned>(idlest - spent.begin());
+  const unsigned count = cores_[from].count.load(std::memory_order_relaxed);
+  const auto worth = static_cast<unsigned>(count * (difference / 2).count() / busiest->count());
+  const auto move = [this, worth, to] { return move_some(worth, to); };
+  auto moving = on_core(from, move);
+  (void)co_await std::move(moving);
 }
 
 }  // namespace corespun::detail

@@ -64,6 +64,8 @@ class connections {
   void count_on(entry& e, unsigned core) noexcept;
   [[nodiscard]] static std::size_t find_here(per_core& c, std::span<entry*> found) noexcept;
   [[nodiscard]] task<std::vector<clock::duration>> cpu_times() const;
+  /// last: the CPU time of each core until the last look; nothing: this is the first one.
+  [[nodiscard]] task<> balance_once(std::vector<clock::duration>& last, clock::duration every);
 
   std::vector<per_core> cores_;
 };

@@ -15,6 +15,7 @@
 
 #include "tests/support/io_run.hpp"
 #include "tests/support/io_sockets.hpp"
+#include "tests/support/outlive.hpp"
 
 namespace corespun::test {
 namespace {
@@ -47,6 +48,37 @@ TEST(close, has_closed_when_it_returns) {
     EXPECT_FALSE(ours.valid());
     EXPECT_FALSE(is_open(native));
     EXPECT_EQ(receive_now(ends.two, 1), "");
+  });
+}
+
+TEST(close, of_what_is_dropped_when_the_cores_have_ended_is_done_all_the_same) {
+  const std::size_t before = open_descriptors();
+  {
+    runtime rt(io_cores(2));
+    (void)rt.run([]() -> task<> {
+      raw_pair ends = socket_pair();
+      co_await let_outlive_the_cores(std::make_shared<fd>(adopted(std::move(ends.one))));
+    });
+  }
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+TEST(close, of_a_descriptor_that_took_the_place_of_another_is_not_kept_from_its_owner) {
+  using where = detail::file::where;
+  run_io(io_cores(2), []() -> task<> {
+    detail::io_driver& here = detail::io_driver::here();
+    detail::core& other = detail::core_beside(here.home(), 1 - this_core::index(), "test");
+    raw_pair ends = socket_pair();
+    detail::file& f = here.open_file(ends.one.release(), detail::file::kind::socket);
+    const std::uint32_t earlier = f.generation - 2;
+    EXPECT_EQ(f.hold(detail::io_driver::of(other), earlier), where::closed);
+    EXPECT_EQ(f.hold(here, earlier), where::closed);
+    EXPECT_EQ(&f.driver(), &here);
+    EXPECT_EQ(f.hold(here, f.generation), where::here);
+    EXPECT_EQ(f.hold(here, earlier), where::closed);
+    f.let_go();
+    f.close_there();
+    co_return;
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <corespun/io/fd.hpp>
 #include <corespun/runtime/loop.hpp>
+#include <corespun/runtime/sleep.hpp>
 
 #include <gtest/gtest.h>
 
@@ -63,6 +64,37 @@ TEST(loop, by_single_turns_its_tasks_read_and_its_end_cancels_what_still_waits) 
     send_now(ends.two, "hello");
     l.run();
     EXPECT_FALSE(l.run_once(0s));
+  }
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+/// When it goes it posts a call that owns a descriptor.
+class posts_a_descriptor {
+ public:
+  posts_a_descriptor(loop& l, fd owned) : loop_(&l), owned_(std::move(owned)) {}
+  posts_a_descriptor(posts_a_descriptor&& other) noexcept
+      : loop_(std::exchange(other.loop_, nullptr)), owned_(std::move(other.owned_)) {}
+  ~posts_a_descriptor() {
+    if (loop_ != nullptr) loop_->post([late = std::move(owned_)] {});
+  }
+
+ private:
+  loop* loop_;
+  fd owned_;
+};
+
+TEST(loop, closes_what_a_call_owned_that_was_posted_at_its_end) {
+  (void)on_uring();
+  const std::size_t before = open_descriptors();
+  {
+    raw_pair ends = socket_pair();
+    loop l(loop_like(io_cores(1)));
+    const auto waits = [&]() -> task<> {
+      const posts_a_descriptor late(l, adopted(std::move(ends.one)));
+      co_await sleep_for(1h);
+    };
+    (void)l.submit(waits);
+    (void)l.run_once(0s);
   }
   EXPECT_EQ(open_descriptors(), before);
 }

@@ -1,6 +1,7 @@
 // More operations than the rings have room for.
 
 #include <corespun/io/fd.hpp>
+#include <corespun/runtime/deadline.hpp>
 #include <corespun/runtime/scope.hpp>
 
 #include <gtest/gtest.h>
@@ -14,6 +15,8 @@
 
 namespace corespun::test {
 namespace {
+
+using namespace std::chrono_literals;
 
 struct wire {
   wire() {
@@ -109,6 +112,33 @@ TEST(many_operations, cancels_find_their_way_past_operations_that_begin) {
       };
       co_await with_scope(body);
     }
+  });
+}
+
+TEST(many_operations, that_always_wait_for_their_turn_leave_a_cancel_its_own) {
+  io_options tiny;
+  tiny.ring_entries = 2;
+  run_io(io_cores(1, tiny), []() -> task<> {
+    std::vector<wire> all = wires(16);
+    wire idle = std::move(wires(1).front());
+    auto body = [&](scope& s) -> task<> {
+      const auto echo = [](fd& end) -> task<> {
+        std::array<std::byte, 1> byte{};
+        while (true) {
+          (void)co_await end.write_all(byte);
+          (void)co_await end.read_some(byte);
+        }
+      };
+      for (wire& w : all) {
+        (void)s.spawn(echo, std::ref(w.one));
+        (void)s.spawn(echo, std::ref(w.two));
+      }
+      std::array<std::byte, 1> byte{};
+      auto waiting = with_timeout(20ms, idle.one.read_some(byte));
+      EXPECT_FALSE((co_await std::move(waiting)).has_value());
+      s.cancel();
+    };
+    co_await with_scope(body);
   });
 }
 

@@ -92,7 +92,8 @@ TEST(cancel_everywhere, a_multishot_echo_leaves_nothing_behind) {
   cancel_everywhere<echo_over_tcp>(io_cores(1, few_buffers()), 0, true);
 }
 
-// So many connections must not keep their ports for a minute (TIME_WAIT): whoever closes last resets.
+// So many connections must not keep their ports for a minute (TIME_WAIT): whoever closes last
+// resets.
 raw_pair forgotten_pair() {
   raw_pair ends = tcp_pair();
   reset_on_close(ends.one);

@@ -1,5 +1,5 @@
-// A file table per core: more connections than one process may open descriptors, and descriptors that
-// stay with their core.
+// A file table per core: more connections than one process may open descriptors, and descriptors
+// that stay with their core.
 
 #include <corespun/net/connect.hpp>
 #include <corespun/net/serve.hpp>

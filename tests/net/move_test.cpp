@@ -1,4 +1,5 @@
-// Streams that change their core while their task waits for data: no byte is lost, doubled or swapped.
+// Streams that change their core while their task waits for data: no byte is lost, doubled or
+// swapped.
 
 #include <corespun/net/stream.hpp>
 #include <corespun/runtime/affinity.hpp>
@@ -176,6 +177,35 @@ TEST(move, a_multishot_stream_follows_its_task_with_what_came_before) {
     EXPECT_EQ(received, expected);
     need(co_await stream.close());
     co_await resume_on(0);
+  });
+}
+
+/// The bytes come when its receive is about to end, and may or may not be the last that it brings.
+TEST(move, what_comes_while_a_task_leaves_goes_with_it) {
+  run_io(io_cores(2), []() -> task<> {
+    for (const bool multishot : {false, true}) {
+      for (int i = 0; i < 50; ++i) {
+        auto [one, two] = tcp_pair();
+        connection c;
+        auto body = [&](scope& s) -> task<> {
+          auto receives = [&]() -> task<> {
+            tcp_stream stream(adopted(std::move(one)));
+            if (multishot) stream.use_multishot();
+            c.begins(stream);
+            const lease data = need(co_await stream.recv());
+            EXPECT_EQ(data.text(), "x");
+            EXPECT_EQ(this_core::index(), 1u);
+            c.ends();
+          };
+          (void)s.spawn_on(0, receives);
+          co_await yield();
+          co_await yield();
+          send_now(two, "x");
+          EXPECT_TRUE(c.send_to(1));
+        };
+        co_await with_scope(body);
+      }
+    }
   });
 }
 

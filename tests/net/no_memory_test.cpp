@@ -1,5 +1,6 @@
-// The n-th block from the heap is refused, for all n, once or for good, from the construction of the
-// runtime to its end. Each run ends well, or with std::bad_alloc, or with ENOMEM; and leaves nothing.
+// The n-th block from the heap is refused, for all n, once or for good, from the construction of
+// the runtime to its end. Each run ends well, or with std::bad_alloc, or with ENOMEM; and leaves
+// nothing.
 
 #include "tests/support/sanitizers.hpp"
 #if CORESPUN_TEST_OWN_NEW
@@ -249,10 +250,13 @@ TEST_P(no_memory, for_a_connection_does_not_end_the_server) {
       tcp_listener listener = need(tcp_listener::bind(address::loopback(0)));
       const address at = listener.local_address();
       auto server = s.spawn([&listener]() -> task<> {
-        auto serving = serve(std::move(listener), [](tcp_stream stream) -> task<> {
+        const auto handler = [](tcp_stream stream) -> task<> {
           const std::string_view hello = "hello";
           (void)co_await stream.write_all(hello);
-        });
+        };
+        serve_options options;
+        options.max_accepts_per_second = 1e6;
+        auto serving = serve(std::move(listener), handler, options);
         (void)co_await std::move(serving);
       });
       for (int turns = 0; turns < 10; ++turns) co_await yield();
@@ -265,6 +269,34 @@ TEST_P(no_memory, for_a_connection_does_not_end_the_server) {
           EXPECT_EQ(receive_now(client, 5), "hello");
         }
       }
+      s.cancel();
+    });
+  }
+}
+
+TEST_P(no_memory, to_look_at_the_cores_does_not_end_the_server) {
+  constexpr std::size_t enough = 6;  // blocks: of the first looks
+  for (std::size_t n = 1; n < enough; ++n) {
+    SCOPED_TRACE("without block " + std::to_string(n));
+    failing_heap heap(failing_heap::never, GetParam());
+    run_io(io_cores(1, few_buffers()), [n, &heap](scope& s) -> task<> {
+      tcp_listener listener = need(tcp_listener::bind(address::loopback(0)));
+      const address at = listener.local_address();
+      auto server = s.spawn([&listener]() -> task<> {
+        const auto handler = [](tcp_stream) -> task<> { co_return; };
+        serve_options options;
+        options.balance_every = 1ms;
+        auto serving = serve(std::move(listener), handler, options);
+        (void)co_await std::move(serving);
+      });
+      for (int turns = 0; turns < 10; ++turns) co_await yield();
+      heap.refuse(n);
+      while (!heap.reached()) co_await yield();
+      for (int turns = 0; turns < 10; ++turns) co_await yield();
+      heap.refuse(failing_heap::never);
+      EXPECT_FALSE(server.done());
+      const raw client = connected_to(at);
+      while (!answered(client)) co_await yield();
       s.cancel();
     });
   }
