@@ -18,23 +18,23 @@
 //   result<> told = co_await a.tell(add{1});
 //   result<int> all = co_await a.ask(sum(), 1s);
 //
-// A question that owns more than its reply needs a constructor, or a name of its own before the await:
-// g++ 12 destroys such aggregates twice (docs/compilers.md).
+// A question that owns more than its reply needs a constructor, or a name of its own before the
+// await: g++ 12 destroys such aggregates twice (docs/compilers.md).
 //
 // Invariants
-//   - Messages of one sender are handled in their order, each after the handler has ended with the one
-//     before. Senders wait while the mailbox is full.
-//   - stop(), or the end of the last address: nothing is accepted any more, what is in the mailbox is
-//     handled, then the actor ends. Its own address, kept in its state, keeps it alive.
-//   - A handler that throws: the message is gone. If the actor may restart, it goes on with the next
-//     one and a state that the factory made anew. If not, it ends, and the exception leaves into the
-//     scope, which cancels the others.
+//   - Messages of one sender are handled in their order, each after the handler has ended with the
+//     one before. Senders wait while the mailbox is full.
+//   - stop(), or the end of the last address: nothing is accepted any more, what is in the mailbox
+//     is handled, then the actor ends. Its own address, kept in its state, keeps it alive.
+//   - A handler that throws: the message is gone. If the actor may restart, it goes on with the
+//     next one and a state that the factory made anew. If not, it ends, and the exception leaves
+//     into the scope, which cancels the others.
 //   - When it ends, however that comes, what is in the mailbox is dropped.
 //   - Whoever asks hears of it: an answer, or an error.
 // Cancel: a task of the scope; it ends where its handler waits.
 // Threads: addresses: any thread may tell without waiting; tasks of any core may do all.
-// Memory: mailbox and address are one block; each question has a block for its answer. Messages move
-// without throwing (channel.hpp).
+// Memory: mailbox and address are one block; each question has a block for its answer. Messages
+// move without throwing (channel.hpp).
 
 #include <corespun/runtime/channel.hpp>
 #include <corespun/runtime/promise.hpp>
@@ -201,8 +201,8 @@ class actor {
  public:
   explicit actor(std::shared_ptr<channel<Msg>> box) noexcept : box_(std::move(box)) {}
 
-  /// Puts the message into the mailbox; waits while that is full. Errors: errc::closed: it has ended,
-  /// or was told to. Cancel: then nothing was sent. The address has to outlive the await.
+  /// Puts the message into the mailbox; waits while that is full. Errors: errc::closed: it has
+  /// ended, or was told to. Cancel: then nothing was sent. The address has to outlive the await.
   [[nodiscard]] auto tell(Msg m) const noexcept { return box_->send(std::move(m)); }
 
   /// Without waiting, from any thread; the message is moved from only when it was sent.
@@ -210,10 +210,10 @@ class actor {
   [[nodiscard]] result<> try_tell(Msg&& m) const noexcept { return box_->try_send(std::move(m)); }
 
   /// Tells it the question, whose member `reply` is a reply_to<R>, and waits for a result<R>.
-  /// Errors: what was answered; errc::timed_out, which counts the wait for room in the mailbox, too;
-  /// errc::closed: it has ended before; errc::broken_promise: the question was dropped without an
-  /// answer, by a handler that threw or by its end. Cancel: the question may be handled all the same.
-  /// A handler that asks its own actor waits in vain.
+  /// Errors: what was answered; errc::timed_out, which counts the wait for room in the mailbox,
+  /// too; errc::closed: it has ended before; errc::broken_promise: the question was dropped without
+  /// an answer, by a handler that threw or by its end. Cancel: the question may be handled all the
+  /// same. A handler that asks its own actor waits in vain.
   template <typename Q>
   [[nodiscard]] task<result<detail::reply_of<Q>>> ask(
       Q question, clock::duration limit = clock::duration::max()) const {
@@ -227,8 +227,9 @@ class actor {
   std::shared_ptr<channel<Msg>> box_;
 };
 
-/// Starts an actor in the scope, with the affinity of the caller. make() yields the handler: what is
-/// called with each Msg, and returns nothing or a task<>. make is called there, and throws there.
+/// Starts an actor in the scope, with the affinity of the caller. make() yields the handler: what
+/// is called with each Msg, and returns nothing or a task<>. make is called there, and throws
+/// there.
 /// Errors: std::bad_alloc.
 template <typename Msg, typename Factory>
 [[nodiscard]] actor<Msg> spawn_actor(scope& s, Factory make, actor_options options = {},

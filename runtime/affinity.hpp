@@ -1,9 +1,9 @@
 #pragma once
 // affinity: may a task move between cores? resume_on and resume_anywhere change it.
 //
-// A task of affinity `any` is stolen while it is ready, never while it waits; it goes on where it was
-// woken, or on the core that stole it. Each co_await may be such a place. A task of affinity `core`
-// stays where it is. Tasks inherit it from the one that starts them.
+// A task of affinity `any` is stolen while it is ready, never while it waits; it goes on where it
+// was woken, or on the core that stole it. Each co_await may be such a place. A task of affinity
+// `core` stays where it is. Tasks inherit it from the one that starts them.
 //
 //   co_await resume_on(2);       // the rest runs on core 2
 //   co_await resume_anywhere();  // the rest runs on any core

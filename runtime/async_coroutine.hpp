@@ -1,6 +1,6 @@
 #pragma once
-// async_coroutine<Out, In, Ret>: a coroutine<> that may co_await; async_generator<T> is the one that
-// only gives.
+// async_coroutine<Out, In, Ret>: a coroutine<> that may co_await; async_generator<T> is the one
+// that only gives.
 //
 //   async_generator<std::string> lines(tcp_stream& from) {
 //     while (true) {
@@ -13,12 +13,13 @@
 //   while (std::string* line = co_await all.next()) …
 //   co_await for_each(lines(stream), print);
 //
-// As coroutine<>: next(), send() and throw_in() are awaited and end when it yields (not null, true) or
-// has ended (nullptr, false); delegate(), state(), result(), close() and the errors are the same.
+// As coroutine<>: next(), send() and throw_in() are awaited and end when it yields (not null, true)
+// or has ended (nullptr, false); delegate(), state(), result(), close() and the errors are the
+// same.
 //
 // Invariants
-//   - It runs as a part of the task that asks: on its core, under its cancel and deadline. Different
-//     tasks may ask, one after the other.
+//   - It runs as a part of the task that asks: on its core, under its cancel and deadline.
+//     Different tasks may ask, one after the other.
 //   - When the asking task is cancelled while it awaits something, also by a limit of time for the
 //     step, its frames are destroyed, from the innermost outwards, before those of the task. It has
 //     ended then, and each later step throws errc::cancelled in a std::system_error, lest what is
@@ -122,8 +123,8 @@ class [[nodiscard]] async_coroutine {
     return asks<sent_value>(*this, {std::move(value)});
   }
 
-  /// co_await c.throw_in(error): the co_yield where it stands throws. One that has not started ends,
-  /// and this throws.
+  /// co_await c.throw_in(error): the co_yield where it stands throws. One that has not started
+  /// ends, and this throws.
   asks<std::exception_ptr> throw_in(std::exception_ptr error) { return {*this, std::move(error)}; }
   template <typename E>
     requires(!std::is_convertible_v<E, std::exception_ptr>)

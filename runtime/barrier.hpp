@@ -5,7 +5,8 @@
 //   - The last one to come does not wait; it opens for the others and begins the next round.
 //   - Nobody can come to the next round before this one was complete.
 //   - The barrier outlives its waiters. Destroying it with waiters aborts.
-//   - It is no alternative for select(): to arrive takes effect at once, not at the end of the wait.
+//   - It is no alternative for select(): to arrive takes effect at once, not at the end of the
+//     wait.
 // Threads: any member except the destructor may be called from any thread.
 
 #include <corespun/runtime/detail/fatal.hpp>

@@ -66,8 +66,8 @@ class replayed final : public chance {
   std::size_t at_ = 0;
 };
 
-/// Depth first through the tree of all choices, but in each run a core is overtaken in the middle of
-/// a turn at most so many times. Method: preemption bounding (Musuvathi and Qadeer, "Iterative
+/// Depth first through the tree of all choices, but in each run a core is overtaken in the middle
+/// of a turn at most so many times. Method: preemption bounding (Musuvathi and Qadeer, "Iterative
 /// context bounding", 2007): few preemptions find nearly every mistake.
 ///   exhaustive all;
 ///   do { world w(all); … } while (all.next());

@@ -8,15 +8,15 @@
 // Invariants
 //   - Items of one sender are received in the order in which it sent them.
 //   - First come, first served, among senders and among receivers.
-//   - At most `capacity` items are under way; a sender waits while there is no room. Capacity 0 is a
-//     rendezvous: send() ends when a receiver has the item.
+//   - At most `capacity` items are under way; a sender waits while there is no room. Capacity 0 is
+//     a rendezvous: send() ends when a receiver has the item.
 //   - After close() nothing can be sent. Receivers still get what was sent before, then
 //     errc::closed; senders that wait have not sent.
 //   - The channel outlives its waiters. Destroying it with waiters aborts.
 // Memory: the buffer is allocated once. T moves without throwing, since it does so under a lock.
 // Threads: any member except the destructor may be called from any thread.
-// Cancel: of send() and recv(): leaves the channel unchanged; an item that was handed over before is
-// delivered.
+// Cancel: of send() and recv(): leaves the channel unchanged; an item that was handed over before
+// is delivered.
 
 #include <corespun/runtime/detail/ring.hpp>
 #include <corespun/runtime/detail/wait_list.hpp>

@@ -1,8 +1,8 @@
 #pragma once
 // clock: the one clock of corespun.
 //
-// Production reads CLOCK_MONOTONIC. A simulation (detail/simulation.hpp) has a clock of its own, which
-// moves only when nothing can run.
+// Production reads CLOCK_MONOTONIC. A simulation (detail/simulation.hpp) has a clock of its own,
+// which moves only when nothing can run.
 
 #include <chrono>
 

@@ -7,8 +7,8 @@
 // Invariants
 //   - wait() gives the mutex away and takes it back; no notify between the two is missed.
 //   - Each notify_one() reaches one task that waits, the one that waits longest, if there is any. A
-//     task that was notified can no longer be cancelled out of the wait: it takes the mutex first. So
-//     no notification is lost.
+//     task that was notified can no longer be cancelled out of the wait: it takes the mutex first.
+//     So no notification is lost.
 //   - Look at what you wait for in a loop: another task may have had the mutex in between.
 //   - The condition outlives its waiters. Destroying it with waiters aborts.
 //   - It is no alternative for select(): wait() gives the mutex away before it waits.

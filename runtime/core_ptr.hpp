@@ -4,9 +4,9 @@
 //   core_ptr<session> s = make_core_ptr<session>(id);             // on this core
 //   auto n = co_await s.on([](session& s) { return s.messages(); });  // from any core
 //
-// The pointer itself may go anywhere, but may not outlive the runtime. Wherever it is dropped, ~T runs
-// on the core of the T: at once there, else between other tasks. When the runtime ends, what was
-// dropped too late for that is ended by the thread that ends it.
+// The pointer itself may go anywhere, but may not outlive the runtime. Wherever it is dropped, ~T
+// runs on the core of the T: at once there, else between other tasks. When the runtime ends, what
+// was dropped too late for that is ended by the thread that ends it.
 // Threads: as a std::unique_ptr, one at a time. * and -> only on the core of the T; a build without
 // NDEBUG checks it.
 

@@ -1,6 +1,6 @@
 #pragma once
-// coroutine<Out, In, Ret>: a coroutine that is asked, step by step, by who holds it: out come values,
-// in go values, in the end comes a result.
+// coroutine<Out, In, Ret>: a coroutine that is asked, step by step, by who holds it: out come
+// values, in go values, in the end comes a result.
 //
 //   coroutine<double, double, int> average() {
 //     double sum = 0;
@@ -14,25 +14,26 @@
 //   c.send(-1.0);        // nullptr: it has ended
 //   c.result();          // 1
 //
-// Out void: it only takes; x = co_yield {}, and next() and send() tell whether it goes on; started()
-// makes one that waits for its first value. In void: it only gives, and next() asks for each. Both may
-// be references. The mere coroutine<> is one that others switch to: co_await transfer_to(other).
+// Out void: it only takes; x = co_yield {}, and next() and send() tell whether it goes on;
+// started() makes one that waits for its first value. In void: it only gives, and next() asks for
+// each. Both may be references. The mere coroutine<> is one that others switch to: co_await
+// transfer_to(other).
 //
 // Invariants
 //   - Lazy: nothing runs before next(). A yielded value lives until the coroutine goes on.
-//   - next(), send() and throw_in() end when it yields (not null, true) or has ended (nullptr, false);
-//     what its body throws they throw, and it has ended then. One that has ended stays so: send() then
-//     drops its value, throw_in() throws.
-//   - co_await delegate(inner) is the inner coroutine's result. Until it ends, what is sent, thrown in
-//     and closed goes to the inner one, and what that yields comes out. A step costs the same at each
-//     depth.
-//   - close(), or the destructor: it ends where it stands. Its frames are destroyed from the innermost
-//     outwards, destructors run, and so does what on_close() holds. It cannot prevent that, nor yield
-//     meanwhile.
-// Errors: std::logic_error, which changes nothing, for what makes no sense: send() to one that has not
-// started, next() of one that waits for a value, all of them of one that runs (from its own body, or
-// from its on_close()), result() without one. Destroyed by its own body, or delegated to while it
-// runs: aborts.
+//   - next(), send() and throw_in() end when it yields (not null, true) or has ended (nullptr,
+//     false); what its body throws they throw, and it has ended then. One that has ended stays so:
+//     send() then drops its value, throw_in() throws.
+//   - co_await delegate(inner) is the inner coroutine's result. Until it ends, what is sent, thrown
+//     in and closed goes to the inner one, and what that yields comes out. A step costs the same at
+//     each depth.
+//   - close(), or the destructor: it ends where it stands. Its frames are destroyed from the
+//     innermost outwards, destructors run, and so does what on_close() holds. It cannot prevent
+//     that, nor yield meanwhile.
+// Errors: std::logic_error, which changes nothing, for what makes no sense: send() to one that has
+// not started, next() of one that waits for a value, all of them of one that runs (from its own
+// body, or from its on_close()), result() without one. Destroyed by its own body, or delegated to
+// while it runs: aborts.
 // It cannot co_await tasks: that is refused by the compiler. async_coroutine can.
 // Arguments are those of a coroutine: references must outlive it, and so must a lambda that is one.
 // Threads: one at a time.
@@ -75,8 +76,8 @@ enum class coroutine_state {
   return "?";
 }
 
-/// co_await delegate(inner()): the inner coroutine takes the place of this one until it ends. It must
-/// not have started, unless In is void.
+/// co_await delegate(inner()): the inner coroutine takes the place of this one until it ends. It
+/// must not have started, unless In is void.
 template <typename Coroutine>
 class [[nodiscard]] delegate {
  public:
@@ -94,8 +95,8 @@ class [[nodiscard]] on_close {
 };
 
 /// co_await transfer_to(other): the other coroutine goes on in place of this one, at the price of a
-/// jump. This one goes on when somebody transfers to it. When one of them ends or yields, who had asked
-/// the first one goes on, and only then may ask it again, or close it.
+/// jump. This one goes on when somebody transfers to it. When one of them ends or yields, who had
+/// asked the first one goes on, and only then may ask it again, or close it.
 template <typename Ret>
 class [[nodiscard]] transfer_to {
  public:

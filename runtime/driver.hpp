@@ -30,7 +30,8 @@ class driver {
   /// Binds the driver to its core: once, before the first poll.
   virtual void attach(detail::core& core) = 0;
 
-  /// All cores have their drivers; not in a simulation. May throw, which fails the start of the runtime.
+  /// All cores have their drivers; not in a simulation. May throw, which fails the start of the
+  /// runtime.
   virtual void all_attached() {}
 
   /// Submits all that is queued, then makes ready what has completed. Blocks until something

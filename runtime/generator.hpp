@@ -11,12 +11,12 @@
 //   generator<int>                  elements are int&&, to be moved from
 //   generator<const std::string&>   elements are const std::string&: nothing is copied
 //   generator<Ref, Value>           for ranges whose reference is a proxy
-//   generator<Ref, Value, Alloc>    its frame from Alloc; given as f(std::allocator_arg, alloc, …), or
-//                                   made by its default constructor
+//   generator<Ref, Value, Alloc>    its frame from Alloc; given as f(std::allocator_arg, alloc, …),
+//                                   or made by its default constructor
 //
 // Invariants
-//   - Lazy: nothing runs before the first element is asked for; a file that the body opens is opened
-//     then.
+//   - Lazy: nothing runs before the first element is asked for; a file that the body opens is
+//     opened then.
 //   - An element lives until the next one is asked for. What is yielded by reference is not copied.
 //   - co_yield elements_of(range) yields all elements of a range or of another generator. From
 //     nested generators each element costs the same, however deep they are; so does their end, an
@@ -26,12 +26,12 @@
 //     In nested ones it goes through the co_yield elements_of() of those around.
 //   - Destroyed half way, it destroys its frames from the innermost outwards; destructors run.
 //   - It cannot co_await: that is refused by the compiler. async_generator can.
-//   - Arguments are those of a coroutine: references must outlive the generator, and so must a lambda
-//     that is one.
-// A view, so ranges compose; move-only, input only. begin() goes on to the next element, so a second
-// loop continues where the first one, or next(), has stopped.
-// Cost: that of an iterator written by hand, where clang at -O2 inlines the generator and its elements
-// are small values (perf/yields); else a call per element, and one allocation.
+//   - Arguments are those of a coroutine: references must outlive the generator, and so must a
+//     lambda that is one.
+// A view, so ranges compose; move-only, input only. begin() goes on to the next element, so a
+// second loop continues where the first one, or next(), has stopped.
+// Cost: that of an iterator written by hand, where clang at -O2 inlines the generator and its
+// elements are small values (perf/yields); else a call per element, and one allocation.
 // Threads: one at a time.
 // The method of elements_of, the innermost resumed directly, is that of recursive_generator
 // (Lewis Baker's cppcoro) and of P2502.

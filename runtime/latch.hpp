@@ -1,5 +1,6 @@
 #pragma once
-// latch: opens when it was counted down to zero, and stays open. An event that several open together.
+// latch: opens when it was counted down to zero, and stays open. An event that several open
+// together.
 //
 //   latch warm(3);   // three tasks call warm.count_down() when they are ready
 //   co_await warm.wait();

@@ -58,12 +58,11 @@ loop::~loop() {
     for (detail::loop_task* t = tasks_; t != nullptr; t = t->after_) detail::cancel_played(*t);
     drive_until([this] { return tasks_ == nullptr; });
     core_.ask_to_end();
-    drive_until([this] { return core_.finished(); });
-    // What goes may post: destructors do.
-    do {
+    do {  // what goes may post, and close descriptors: destructors do
+      drive_until([this] { return core_.finished(); });
       machine_.wait_for_posters();
       discard_calls();
-    } while (core_.take_mail());
+    } while (core_.take_mail() || !core_.finished());
   }
   if (simulation_ == nullptr) detail::release_free_frames();
 }

@@ -9,15 +9,16 @@
 //   int n = l.run([]() -> task<int> { co_return 7; }).value();    // until that task has ended
 //
 // Invariants
-//   - What was posted is called in that order, whichever thread posted it. Timers fire in the order of
-//     their deadlines, equal ones in the order of arming; deadlines are rounded up to a tick of 50 us.
-//     A time that has passed is as good as post().
+//   - What was posted is called in that order, whichever thread posted it. Timers fire in the order
+//     of their deadlines, equal ones in the order of arming; deadlines are rounded up to a tick of
+//     50 us. A time that has passed is as good as post().
 //   - What a call posts is called in a later turn: nobody keeps the loop to himself.
 //   - With nothing to do and no timer it sleeps until another thread has something for it.
 //   - What a call throws leaves the run…() that is under way at the end of its turn; what else was
-//     ready has been called. If several have thrown, each run…() throws one, the oldest first, before
-//     it does anything else. The loop stays as it was.
-//   - What has not been called when the loop goes is not called; its tasks are cancelled and awaited.
+//     ready has been called. If several have thrown, each run…() throws one, the oldest first,
+//     before it does anything else. The loop stays as it was.
+//   - What has not been called when the loop goes is not called; its tasks are cancelled and
+//     awaited.
 // Errors: std::bad_alloc, of whatever posts.
 // Threads: made, run and destroyed on one thread, which is no core's; post, after, at, submit, stop
 // and the handles: any.
@@ -153,8 +154,8 @@ class loop final : private detail::joiner {
    public:
     handle() noexcept {}
 
-    /// True: it will not be called; what fn owns goes soon, on the loop's thread. False: it has been
-    /// called or is being called, was cancelled before, or the loop is gone. Any thread.
+    /// True: it will not be called; what fn owns goes soon, on the loop's thread. False: it has
+    /// been called or is being called, was cancelled before, or the loop is gone. Any thread.
     bool cancel() noexcept { return call_ && call_->cancel(); }
 
    private:
@@ -188,8 +189,8 @@ class loop final : private detail::joiner {
     return at(detail::after(d, core_.now()), std::move(fn));
   }
 
-  /// Starts fn(args…), or fn(scope&), as a task of the loop, which goes on whenever the loop is run.
-  /// The future gives what it returns or throws; dropping it changes nothing. Errors there:
+  /// Starts fn(args…), or fn(scope&), as a task of the loop, which goes on whenever the loop is
+  /// run. The future gives what it returns or throws; dropping it changes nothing. Errors there:
   /// errc::cancelled, if the loop went before; errc::broken_promise, if the task had not begun.
   template <typename Fn, typename... Args>
   auto submit(Fn fn, Args... args) {
@@ -202,8 +203,8 @@ class loop final : private detail::joiner {
     return f;
   }
 
-  /// The run…() that is under way ends with its turn, whatever else ends it; if there is none, the next
-  /// one does. run() and run_once() return; a task that is run is cancelled.
+  /// The run…() that is under way ends with its turn, whatever else ends it; if there is none, the
+  /// next one does. run() and run_once() return; a task that is run is cancelled.
   void stop() noexcept;
 
   // --- its own thread, not inside a task or a call ---
@@ -215,8 +216,9 @@ class loop final : private detail::joiner {
   bool run_once(clock::duration max_wait);
 
   /// Runs fn(args…), or fn(scope&), a task, until it and all it owns has ended. Returns what it
-  /// returned; throws what it threw; outcome::stopped() after stop(). What a call of post, after or at
-  /// throws cancels it, and is thrown when it has ended; by the next run…(), if it has ended by itself.
+  /// returned; throws what it threw; outcome::stopped() after stop(). What a call of post, after or
+  /// at throws cancels it, and is thrown when it has ended; by the next run…(), if it has ended by
+  /// itself.
   template <typename Fn, typename... Args>
   auto run(Fn fn, Args... args) {
     return run(detail::main_task(std::move(fn), std::move(args)...));

@@ -1,5 +1,6 @@
 #pragma once
-// Pipelines across tasks: buffer() and merge() run their sources as tasks of a scope, on whatever cores.
+// Pipelines across tasks: buffer() and merge() run their sources as tasks of a scope, on whatever
+// cores.
 //
 //   co_await for_each(requests(stream) | map(parse) | buffer(s, 16), answer);
 //   co_await for_each(merge(s, 16, std::move(feeds)), print);
@@ -11,8 +12,8 @@
 //   - When who pulls is gone, or has had an error, the sources are cancelled, not awaited. What one
 //     still throws after that is dropped.
 //   - An error of a source comes after the items before it, and ends the other sources.
-//   - If the scope was cancelled, who pulls finds errc::cancelled thrown, lest what is missing be taken
-//     for the end.
+//   - If the scope was cancelled, who pulls finds errc::cancelled thrown, lest what is missing be
+//     taken for the end.
 
 #include <corespun/runtime/async_coroutine.hpp>
 #include <corespun/runtime/channel.hpp>
@@ -141,8 +142,8 @@ async_generator<std::remove_cvref_t<T>> merge(scope& s, std::size_t items,
   return detail::drain<value>(std::move(taker));
 }
 
-/// The source, an async_generator, runs as a task of the scope: so many items ahead, and the one in its
-/// hand.
+/// The source, an async_generator, runs as a task of the scope: so many items ahead, and the one in
+/// its hand.
 class buffer {
  public:
   buffer(scope& s, std::size_t items) noexcept : in(s), items(items) {}

@@ -39,8 +39,8 @@ struct core_metrics {
   std::size_t ready_woken = 0;  ///< begun, free to move
   std::size_t ready_bound = 0;  ///< staying here
 
-  /// Of the time between two looks at the driver, in which nothing arrives: element i counts turns of
-  /// at most 2^i us that were longer than the class before, the last one all longer ones.
+  /// Of the time between two looks at the driver, in which nothing arrives: element i counts turns
+  /// of at most 2^i us that were longer than the class before, the last one all longer ones.
   std::array<std::uint64_t, detail::turn_classes> turns_by_length{};
   /// All these turns together. The present one is added when it ends.
   std::chrono::nanoseconds busy{};
@@ -55,8 +55,8 @@ struct metrics {
   std::size_t offload_queued = 0;  ///< calls that wait for a thread
 };
 
-/// The text exposition format of Prometheus, version 0.0.4. Serve it as "text/plain; version=0.0.4".
-/// Of each core, with the label core:
+/// The text exposition format of Prometheus, version 0.0.4. Serve it as "text/plain;
+/// version=0.0.4". Of each core, with the label core:
 ///   counters    corespun_tasks_{run,spawned,forked,stolen,overflowed,injected}_total,
 ///               corespun_{turns,frames_allocated,parks,wakes,mail}_total
 ///   gauges      corespun_ready_tasks (label lane: forks, woken, bound), corespun_busy_ratio,

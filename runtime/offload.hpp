@@ -6,8 +6,8 @@
 // Helper threads are made on demand, at most runtime_options::offload_threads, and end when idle.
 // More calls wait in order. Errors: std::system_error if no thread can be made. What fn throws is
 // rethrown at the await.
-// Cancel: a call that has not begun is not made, the await ends as stopped. One that has begun cannot
-// be interrupted: the await waits for it, and its value is delivered.
+// Cancel: a call that has not begun is not made, the await ends as stopped. One that has begun
+// cannot be interrupted: the await waits for it, and its value is delivered.
 // Ownership: fn and args are moved into the awaiting frame; std::ref is explicit.
 
 #include <corespun/runtime/detail/machine.hpp>

@@ -8,8 +8,9 @@
 // between other tasks and must be short. fn and args are moved into the await and used over there;
 // std::ref is explicit. The result is moved back; references to what lives there are refused.
 // Order: calls from one core to another begin in the order in which they were made.
-// Deadlock: none by messages. A call that finds the mailbox full waits in the frame of its task, which
-// waits for the answer in any case; answers wait in the same way. So calls may be nested in any way.
+// Deadlock: none by messages. A call that finds the mailbox full waits in the frame of its task,
+// which waits for the answer in any case; answers wait in the same way. So calls may be nested in
+// any way.
 // Errors: what fn throws is rethrown at the await; std::bad_alloc.
 // Cancel: the task over there is cancelled and awaited; if it returned all the same, the value is
 // delivered. One that has not begun does not. A function cannot be interrupted.

@@ -46,7 +46,8 @@ class [[nodiscard]] outcome {
     return failed() ? std::get<2>(state_) : std::exception_ptr{};
   }
 
-  /// The value; throws the exception if failed(), and keeps nothing of it. Asking a stopped outcome is a bug.
+  /// The value; throws the exception if failed(), and keeps nothing of it. Asking a stopped outcome
+  /// is a bug.
   T value() && {
     if (failed()) std::rethrow_exception(std::move(std::get<2>(state_)));
     if (stopped())

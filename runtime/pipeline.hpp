@@ -7,17 +7,18 @@
 //   auto errors_only = filter(is_error) | print();                  a sink: who sends, pushes
 //   co_await (lines(stream) | map(parse) | store(database));
 //
-// source: generator<T>; sink: coroutine<void, T>. async_generator and async_coroutine where they may
-// wait. stage: makes at most one item of each that comes (map, filter, batch, tee, or one of your own;
-// see `stage`), the same whether it is pulled through or pushed. source | stage is a source,
-// stage | sink a sink; stages before an async sink belong to its source. source | sink runs at once;
-// if one of them is async, it is a task to await. merge.hpp runs sources as tasks of their own.
+// source: generator<T>; sink: coroutine<void, T>. async_generator and async_coroutine where they
+// may wait. stage: makes at most one item of each that comes (map, filter, batch, tee, or one of
+// your own; see `stage`), the same whether it is pulled through or pushed. source | stage is a
+// source, stage | sink a sink; stages before an async sink belong to its source. source | sink runs
+// at once; if one of them is async, it is a task to await. merge.hpp runs sources as tasks of their
+// own.
 //
 // Invariants
 //   - One item at a time: nobody reads ahead of who takes.
-//   - Downwards: an exception of the source or of a stage reaches the sink at its co_yield; what that
-//     throws, or lets through, source | sink throws. The end is told the same way, by end_of_input,
-//     so that stages can send what they hold; a sink need not catch it.
+//   - Downwards: an exception of the source or of a stage reaches the sink at its co_yield; what
+//     that throws, or lets through, source | sink throws. The end is told the same way, by
+//     end_of_input, so that stages can send what they hold; a sink need not catch it.
 //   - Upwards: what a sink throws ends all above it and is thrown by source | sink. A sink that
 //     returns ends the pipeline: sources are destroyed where they stand.
 //   - Cancel: as of the task that runs it.
@@ -58,8 +59,8 @@ template <typename T>
                                                 : to.state() == coroutine_state::suspended;
 }
 
-/// And last: the error, or the end. False, or the exception: it has ended. An end_of_input that comes
-/// back is none.
+/// And last: the error, or the end. False, or the exception: it has ended. An end_of_input that
+/// comes back is none.
 template <typename T>
 bool end_sending(pipe::sink<T>& to, std::exception_ptr what) {
   if (!what) what = std::make_exception_ptr(pipe::end_of_input());

@@ -8,8 +8,8 @@
 //   int answer = co_await std::move(f);
 //
 // Invariants
-//   - Who waits is told once. A promise that goes without having been set is an error, never a hang:
-//     its future throws std::system_error with errc::broken_promise.
+//   - Who waits is told once. A promise that goes without having been set is an error, never a
+//     hang: its future throws std::system_error with errc::broken_promise.
 //   - Setting a promise twice, taking its future twice and using a future twice are bugs and abort.
 //   - Whatever was written before the promise was set is visible to who gets the value.
 //   - A future that goes cancels nothing; the value goes when it comes.
@@ -127,8 +127,8 @@ class [[nodiscard]] future {
     use()->then(std::move(c));
   }
 
-  /// The value of one that is ready, or throws the exception; does not wait. Uses the future up. One
-  /// that is not ready is a bug.
+  /// The value of one that is ready, or throws the exception; does not wait. Uses the future up.
+  /// One that is not ready is a bug.
   T take() {
     if (!present().is_set()) detail::future_not_ready();
     const detail::owned_block<block> mine = use();

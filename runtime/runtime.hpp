@@ -41,8 +41,8 @@ struct runtime_options {
   /// How long the drain after such a signal may take before the surviving tasks are listed on
   /// stderr.
   std::chrono::milliseconds drain_notice{10'000};
-  /// A core that makes no turn of its loop for so long is told on stderr, with the task that holds it
-  /// up; at most once a second. 0: never. Off in a simulation.
+  /// A core that makes no turn of its loop for so long is told on stderr, with the task that holds
+  /// it up; at most once a second. 0: never. Off in a simulation.
   std::chrono::milliseconds stall_notice{25};
   /// Plays the cores in place of threads; not owned. Set by sim::world.
   detail::simulation* simulation = nullptr;
@@ -71,9 +71,9 @@ class runtime {
     return run_task(detail::main_task(std::move(fn), std::move(args)...));
   }
 
-  /// Calls fn() on that core, between its tasks, so it must be short and may not throw. Calls of one
-  /// thread begin in their order. Errors: errc::closed, if this runtime has begun to end; else fn is
-  /// called. std::bad_alloc. Threads: any; the runtime must be there when the call begins.
+  /// Calls fn() on that core, between its tasks, so it must be short and may not throw. Calls of
+  /// one thread begin in their order. Errors: errc::closed, if this runtime has begun to end; else
+  /// fn is called. std::bad_alloc. Threads: any; the runtime must be there when the call begins.
   template <typename Fn>
   [[nodiscard]] result<> post_to(unsigned core, Fn fn) {
     static_assert(std::is_void_v<std::invoke_result_t<Fn&>>,

@@ -72,8 +72,8 @@ class spawned : public root {
   [[nodiscard]] bool has_ended() const noexcept {
     return (life_.load(std::memory_order_acquire) & ended) != 0;  // H2: sees the result
   }
-  /// Runs it inside of the waiter if that is what its core would do next, and waits for its end. False:
-  /// it has ended.
+  /// Runs it inside of the waiter if that is what its core would do next, and waits for its end.
+  /// False: it has ended.
   [[nodiscard]] bool wait_for_end(root& waiter, std::coroutine_handle<> leaf, void* what,
                                   const wait_kind& kind) noexcept;
   /// false: too late, the waiter is being woken
@@ -183,8 +183,8 @@ class [[nodiscard("a handle observes its task; write (void) if you do not need i
   [[nodiscard]] bool done() const noexcept { return task_->has_ended(); }
 
   /// Waits for the end and takes the outcome: once, by one task. An exception cancels the scope all
-  /// the same. The newest fork of this core begins at once, inside of the caller. Cancel: the joined
-  /// task goes on.
+  /// the same. The newest fork of this core begins at once, inside of the caller. Cancel: the
+  /// joined task goes on.
   [[nodiscard]] detail::join_awaiter<T> join() noexcept;
 
  private:
@@ -201,12 +201,12 @@ class scope : private detail::joiner {
 
   /// Starts fn(args…) as a task with the affinity of the caller. A bound one runs here, when the
   /// caller waits, in the order of spawning. A free one is a fork: the newest runs first, and other
-  /// cores may take the oldest at once. fn and args are moved into the task; std::ref is explicit. A
-  /// lambda that is a coroutine is kept alive. In a cancelled scope the task starts cancelled. The
-  /// location is what reports call the task by; pass a lambda where more than four arguments are
-  /// needed. Errors: std::bad_alloc, and what calling fn throws; then nothing was started. Each that
-  /// has not ended takes about 250 bytes, and more for large args or locals; a semaphore bounds how
-  /// many there are.
+  /// cores may take the oldest at once. fn and args are moved into the task; std::ref is explicit.
+  /// A lambda that is a coroutine is kept alive. In a cancelled scope the task starts cancelled.
+  /// The location is what reports call the task by; pass a lambda where more than four arguments
+  /// are needed. Errors: std::bad_alloc, and what calling fn throws; then nothing was started. Each
+  /// takes 260 bytes or more until it ends, begun or not; 355 if it waits for an event, more for
+  /// large args or locals and for the tasks that it awaits. A semaphore bounds how many there are.
   template <typename Fn>
   auto spawn(Fn fn, std::source_location at = std::source_location::current()) {
     return start(nullptr, at, std::move(fn));

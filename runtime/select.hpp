@@ -13,8 +13,9 @@
 // all and cancels the losers.
 //
 // Invariants
-//   - Of the others nothing happens: no item is taken, no lock is held, nobody was served for it. An
-//     item that send() was to send is gone with the await; send_from() leaves it with the caller.
+//   - Of the others nothing happens: no item is taken, no lock is held, nobody was served for it.
+//     An item that send() was to send is gone with the await; send_from() leaves it with the
+//     caller.
 //   - Where several are possible at once, chance decides, so that none can starve another.
 //   - In each primitive the task waits its turn like any other; while it waits, the first that can
 //     serve it decides.

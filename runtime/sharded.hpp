@@ -7,14 +7,14 @@
 //   auto n = co_await caches.map_reduce([](cache& c) { return c.size(); }, 0uz, std::plus{});
 //   co_await caches.stop();                                          // ~cache() on each core
 //
-// The functions are called as fn(T&, args…) on the core of that T; for them, their order, errors and
-// cancel holds what on_core.hpp says. A function that returns a task may keep the T& until it ends.
-// Invariants
-//   - start() comes before all, stop() after all: it waits for the calls that are under way, then ends
-//     each T on its core. A call before or after that is a bug and says so; so is to destroy what was
-//     not stopped.
-//   - A T that has a member `task<> stop()` is stopped before it is destroyed. All are stopped at once,
-//     and none of them may be called any more, not even by another one's stop().
+// The functions are called as fn(T&, args…) on the core of that T; for them, their order, errors
+// and cancel holds what on_core.hpp says. A function that returns a task may keep the T& until it
+// ends. Invariants
+//   - start() comes before all, stop() after all: it waits for the calls that are under way, then
+//     ends each T on its core. A call before or after that is a bug and says so; so is to destroy
+//     what was not stopped.
+//   - A T that has a member `task<> stop()` is stopped before it is destroyed. All are stopped at
+//     once, and none of them may be called any more, not even by another one's stop().
 // Threads: all but the constructor and the destructor in tasks of one runtime.
 
 #include <corespun/runtime/deadline.hpp>
@@ -136,9 +136,9 @@ class sharded {
     std::rethrow_exception(failed);
   }
 
-  /// Waits for all calls that are under way, then ends each T on its core. Errors: what their stop()
-  /// throws, when all have ended. Cancel: seen after it; works in a cancelled task only inside of
-  /// shield() or an on_exit handler.
+  /// Waits for all calls that are under way, then ends each T on its core. Errors: what their
+  /// stop() throws, when all have ended. Cancel: seen after it; works in a cancelled task only
+  /// inside of shield() or an on_exit handler.
   [[nodiscard]] task<> stop() {
     auto all = stop_all();
     (void)co_await shield(clock::duration::max(), std::move(all));
@@ -226,8 +226,8 @@ class sharded {
   }
 
   task<> stop_all() {
-    // A call that was under way on one core may have made others on cores that were asked before. When
-    // none has come since they were asked last, there are none.
+    // A call that was under way on one core may have made others on cores that were asked before.
+    // When none has come since they were asked last, there are none.
     std::uint64_t before = 0;
     for (bool first = true;; first = false) {
       std::uint64_t begun = 0;

@@ -5,10 +5,10 @@
 //   auto writing = co_await m.lock();
 //
 // Invariants
-//   - First come, first served: who waits to be alone is not overtaken by those who would share, and
-//     those who wait to share, one behind the other, are let in together.
-//   - Guards may be given to another task, and may go on another core. One that shares cannot become
-//     one that is alone.
+//   - First come, first served: who waits to be alone is not overtaken by those who would share,
+//     and those who wait to share, one behind the other, are let in together.
+//   - Guards may be given to another task, and may go on another core. One that shares cannot
+//     become one that is alone.
 //   - The mutex outlives guards and waiters. Destroying it with waiters aborts.
 // Threads: any member except the destructor may be called from any thread.
 

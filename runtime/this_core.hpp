@@ -19,9 +19,9 @@ class [[nodiscard]] yield_awaiter {
 
 }  // namespace detail
 
-/// To the back of this core's queue. Cancel: ends as stopped. A core looks for what has arrived after
-/// 100 us of tasks, or 256 of them; what needs no wait, as a receive of data that are there, goes on
-/// without the queue 64 times.
+/// To the back of this core's queue. Cancel: ends as stopped. A core looks for what has arrived
+/// after 100 us of tasks, or 256 of them; what needs no wait, as a receive of data that are there,
+/// goes on without the queue 64 times.
 [[nodiscard]] inline detail::yield_awaiter yield() noexcept { return {}; }
 
 namespace this_core {

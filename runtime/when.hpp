@@ -32,9 +32,9 @@ enum class until { all_or_failure, first, all };
 
 /// The part that does not depend on types: starts the branches, cancels the losers, ends the wait.
 ///
-/// J1: left_ counts the branches, and a cancel that travels. A branch that ends and finds another one
-/// that no core has taken yet goes on with that one, and hands it what is to be counted. So a group
-/// of which nothing was stolen ends without any atomic operation on left_.
+/// J1: left_ counts the branches, and a cancel that travels. A branch that ends and finds another
+/// one that no core has taken yet goes on with that one, and hands it what is to be counted. So a
+/// group of which nothing was stolen ends without any atomic operation on left_.
 class group : private joiner {
  public:
   static constexpr std::size_t none = static_cast<std::size_t>(-1);

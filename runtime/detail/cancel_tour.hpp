@@ -13,22 +13,18 @@ template <typename Owner>
 class cancel_tour {
  public:
   /// The part of this core; then it travels on, and the next core calls (owner.*Next)(). True: that
-  /// was the end. `visit` calls what it is given for each root, which is marked as cancelled; it may
-  /// hold a lock.
+  /// was the end. `visit` calls what it is given for each root, which is marked as cancelled; it
+  /// may hold a lock.
   template <void (Owner::*Next)() noexcept, typename Visit>
   [[nodiscard]] bool ends_here(Owner& owner, Visit visit) noexcept {
     core* next = nullptr;
-    ready_list pinned;  // those that wait here; to end a wait may take more than a lock allows
     visit([&](root& r) noexcept {
-      if (r.pin_wait()) {
-        pinned.push(r);
-        return;
-      }
+      if (r.pin_wait()) return;
       core* const there = r.waits_on();
       if (there == nullptr || there == core::current() || there->index() < from_) return;
       if (next == nullptr || there->index() < next->index()) next = there;
     });
-    while (!pinned.empty()) pinned.pop().cancel_pinned();
+    if (core* const here = core::current(); here != nullptr) here->cancel_pinned();
     if (next == nullptr) return true;
     from_ = next->index() + 1;
     next->post(mail_.template to<Next>(owner));

@@ -93,15 +93,25 @@ void core::run_inside(root& r) noexcept {
   goes_on(outer);
 }
 
+void core::cancel_pinned() noexcept {
+  if (std::exchange(cancels_, true)) return;
+  while (!pinned_.empty()) pinned_.pop().cancel_pinned();
+  cancels_ = false;
+}
+
 void core::run_ready() noexcept {
   until_look_ = look_after_;
+  ran_ = 0;
   for (unsigned left = run_budget; left > 0; --left) {
     root* const r = next();
     if (r == nullptr) return;
     counts.tasks_run.add();
-    inline_left_ = inline_budget;
+    const unsigned at_most = inline_left_ = std::min(inline_most_, inline_budget);
     run_one(*r);
-    if (--until_look_ == 0) {
+    const unsigned inlined = at_most - inline_left_;
+    ran_ += 1 + inlined;
+    until_look_ -= std::min(until_look_, 1 + inlined / 16);  // small, or few (inline_most_)
+    if (until_look_ == 0) {
       if (time_is_up()) return;
       until_look_ = look_after_;
     } else if (--until_exchange_ == 0) {
@@ -110,8 +120,8 @@ void core::run_ready() noexcept {
   }
 }
 
-/// Tasks that go on and forks get the same time, and those that other threads made ready every other
-/// turn, so that none starves.
+/// Tasks that go on and forks get the same time, and those that other threads made ready every
+/// other turn, so that none starves.
 root* core::next() noexcept {
   if (stolen_ != nullptr) return std::exchange(stolen_, nullptr);
   const std::uint64_t taken = counts.tasks_run.get() + 1;
@@ -169,13 +179,17 @@ bool core::bound_goes_first() noexcept {
 bool core::time_is_up() noexcept {
   const clock::time_point t = now();
   const clock::duration spent = t - looked_at_;
+  const unsigned ran = std::exchange(ran_, 0);
   looked_at_ = t;
   forks_lead_ = std::clamp(forks_lead_ + (fork_runs_ ? spent : -spent), -time_budget, time_budget);
-  per_task_ = spent / look_after_;
+  per_task_ = spent / ran;
   const clock::duration each = std::max(per_task_, clock::duration(1));
   // Slowly up, since those that compute may come after some that do not.
-  const clock::rep most = std::min(4 * look_after_, 32U);
-  look_after_ = static_cast<unsigned>(std::clamp<clock::rep>(look_interval / each, 1, most));
+  const auto as_many = [each, ran](clock::duration d, unsigned most) {
+    return static_cast<unsigned>(std::clamp<clock::rep>(d / each, 1, std::min(4 * ran, most)));
+  };
+  look_after_ = as_many(look_interval, 32);
+  inline_most_ = as_many(inline_interval, 64);
   share(t);
   exchange_messages();
   return t - turn_began_ > time_budget;
@@ -204,8 +218,15 @@ std::span<mailbox> core::mailboxes() const noexcept {
 void core::exchange_messages() noexcept {
   constexpr std::uint64_t most = 32;
   const std::uint64_t least = 1 + machine_.cores.size() / 8;  // it looks at the box of each
+  const bool many = exchange_after_ >= 8;  // are likely: their time is not that of tasks
+  const clock::time_point begin = many ? now() : clock::time_point();
   const std::uint64_t taken = take_messages();
   flush_mailboxes();
+  if (many && taken != 0) {
+    const clock::duration took = now() - begin;
+    looked_at_ += took;
+    turn_began_ += took;
+  }
   const std::uint64_t next = taken != 0 ? std::max(taken, least) : exchange_after_ + 1;
   until_exchange_ = exchange_after_ = static_cast<unsigned>(std::min(next, most));
 }
@@ -257,7 +278,7 @@ clock::time_point core::sleep_deadline() noexcept {
   preemption_point();
   announced_ = true;
   machine_.sleepers.fetch_add(1, std::memory_order_relaxed);
-  sleeping_.store(true, std::memory_order_seq_cst);  // I1 step 1
+  rest_.store(rest::asleep, std::memory_order_seq_cst);  // I1 step 1
   preemption_point();
   if (!inbox_.empty()) return clock::time_point::min();  // I1 step 2
   if (!machine_.injected.empty()) return clock::time_point::min();  // I1 step 2
@@ -269,19 +290,23 @@ clock::time_point core::sleep_deadline() noexcept {
 void core::wake_up() noexcept {
   if (!announced_) return;
   announced_ = false;
-  if (sleeping_.load(std::memory_order_seq_cst) &&
-      sleeping_.exchange(false, std::memory_order_seq_cst))  // W1 step 1
-    machine_.sleepers.fetch_sub(1, std::memory_order_relaxed);
+  look_after_ = 2;  // what comes now may be of another kind, and other cores may sleep
+  inline_most_ = 1;
+  if (rest_.load(std::memory_order_seq_cst) != rest::awake) {
+    const rest was = rest_.exchange(rest::awake, std::memory_order_seq_cst);  // W1 step 1
+    std::atomic<unsigned>& counted = was == rest::called ? machine_.searching : machine_.sleepers;
+    counted.fetch_sub(1, std::memory_order_relaxed);
+  }
   machine_.watch.core_woke();
 }
 
 bool core::wake_if_asleep(bool to_steal) noexcept {
-  // I1 step 2; the exchange lets one of several posters pay for the wake.
-  if (!sleeping_.load(std::memory_order_seq_cst) ||
-      !sleeping_.exchange(false, std::memory_order_seq_cst))
+  // I1 step 2; the compare-exchange lets one of several posters pay for the wake.
+  rest was = rest::asleep;
+  if (!asleep() || !rest_.compare_exchange_strong(was, to_steal ? rest::called : rest::awake,
+                                                  std::memory_order_seq_cst))
     return false;
   machine_.sleepers.fetch_sub(1, std::memory_order_relaxed);
-  if (to_steal) called_.store(true, std::memory_order_relaxed);
   if (core* const waker = current(); waker != nullptr) waker->counts.wakes.add();
   driver_->wake();
   return true;

@@ -10,8 +10,8 @@
 // I1: nobody sleeps on posted mail, nor on an injected task
 //
 //   poster, any thread                core, going to sleep
-//   1  push                seq_cst    1  announce: sleeping_.store(true)   seq_cst
-//   2  sleeping_.load()    seq_cst    2  look into all queues once more    seq_cst
+//   1  push                seq_cst    1  announce: rest_ = asleep          seq_cst
+//   2  look at rest_       seq_cst    2  look into all queues once more    seq_cst
 //   3  wake the driver if it sleeps   3  block in the driver
 //
 // At least one side sees the other. A needless wake costs one loop turn. Release and acquire are
@@ -64,8 +64,8 @@ class core {
   void attach(std::unique_ptr<driver> d);
   void run();
   void turn() noexcept;
-  /// The two halves of a turn, for a thread that goes on elsewhere in between (loop.hpp): all that can
-  /// be done without waiting, and the look at the driver, which waits until `limit` at most.
+  /// The two halves of a turn, for a thread that goes on elsewhere in between (loop.hpp): all that
+  /// can be done without waiting, and the look at the driver, which waits until `limit` at most.
   void work() noexcept;
   void wait(clock::time_point limit) noexcept;
   /// A task stands in one of the queues.
@@ -88,7 +88,9 @@ class core {
   /// What it has done so far; only the core itself writes there.
   counters counts;
   /// It sleeps, or is about to; W1 (watchdog.hpp).
-  [[nodiscard]] bool asleep() const noexcept { return sleeping_.load(std::memory_order_seq_cst); }
+  [[nodiscard]] bool asleep() const noexcept {
+    return rest_.load(std::memory_order_seq_cst) == rest::asleep;
+  }
   /// A glance at its lanes.
   [[nodiscard]] bool has_to_steal() const noexcept { return forks_.size() + woken_.size() != 0; }
   [[nodiscard]] std::size_t ready_forks() const noexcept { return forks_.size() + spilled_.size(); }
@@ -122,8 +124,8 @@ class core {
       counts.overflowed.add();
     }
   }
-  /// Makes tasks ready that are not begun yet, all bound or all free. The newest fork comes first; of
-  /// these, the first one.
+  /// Makes tasks ready that are not begun yet, all bound or all free. The newest fork comes first;
+  /// of these, the first one.
   void fork(std::span<root> some) noexcept {
     if (some.empty()) return;
     if (some.front().bound()) {
@@ -143,8 +145,8 @@ class core {
       return reinterpret_cast<std::uintptr_t>(newest) - first < bytes;
     });
   }
-  /// The same of one, to be run inside of a task. It counts as one that the loop takes, so that the loop
-  /// looks at the clock as often as ever.
+  /// The same of one, to be run inside of a task. It counts as one that the loop takes, so that the
+  /// loop looks at the clock as often as ever.
   [[nodiscard]] bool take_fork(const root& r) noexcept {
     if (until_look_ <= 1) return false;
     const auto wanted = [&r](const root* newest) noexcept { return newest == &r; };
@@ -155,7 +157,8 @@ class core {
   /// Runs a fork that was taken back until it waits or has ended, inside of the task that runs.
   void run_inside(root& r) noexcept;
   [[nodiscard]] bool runs_inside(const root& r) const noexcept { return inside_ == &r; }
-  /// Delivers it on another core of this runtime; those for one core in this order, several at once.
+  /// Delivers it on another core of this runtime; those for one core in this order, several at
+  /// once.
   void send(core& to, mail& m) noexcept {
     mailbox& box = to.mailboxes_[index_];
     box.put(m);
@@ -169,8 +172,8 @@ class core {
     running_.store(&r, std::memory_order_relaxed);
     site_.store(r.site, std::memory_order_relaxed);
   }
-  /// Any thread, a glance: where the task that runs was spawned, line 0: main; nothing: none runs, but
-  /// perhaps a function that was sent here.
+  /// Any thread, a glance: where the task that runs was spawned, line 0: main; nothing: none runs,
+  /// but perhaps a function that was sent here.
   [[nodiscard]] std::optional<std::source_location> site() const noexcept {
     if (running() == nullptr) return {};
     return site_.load(std::memory_order_relaxed);
@@ -183,6 +186,11 @@ class core {
     left_ = &m;
   }
 
+  /// Waits that are being cancelled: pinned first, then ended one after the other, those within
+  /// them too, so that depth takes no stack.
+  void pin(root& r) noexcept { pinned_.push(r); }
+  void cancel_pinned() noexcept;
+
   /// For messages: the root that runs now, or nullptr. It may have ended, so look at its identity
   /// only while it runs.
   [[nodiscard]] root* running() const noexcept { return running_.load(std::memory_order_relaxed); }
@@ -194,8 +202,8 @@ class core {
   unsigned run_budget;
   /// Messages under way to one core. Tests make it small.
   std::uint64_t mailbox_room;
-  /// Completions without a wait, and forks that are taken back, per resumption. Tests set 0, so that each
-  /// goes through the queue.
+  /// Completions without a wait, and forks that are taken back, per resumption. Tests set 0, so
+  /// that each goes through the queue.
   unsigned inline_budget = 64;
   /// A sleeping core is woken for tasks that have waited so long, or will. Tests set 0.
   clock::duration worth_a_wake = std::chrono::microseconds(50);
@@ -259,6 +267,7 @@ class core {
 
   static constexpr clock::duration time_budget = std::chrono::microseconds(100);
   static constexpr clock::duration look_interval = std::chrono::microseconds(10);
+  static constexpr clock::duration inline_interval = std::chrono::milliseconds(1);
   // Who forks all the time must not keep the oldest fork waiting for ever. Not sooner: each that is
   // begun before its turn adds the memory of a tree.
   static constexpr clock::duration patience = std::chrono::milliseconds(100);
@@ -275,10 +284,14 @@ class core {
   std::atomic<root*> running_{nullptr};  // others glance at it
   root* inside_ = nullptr;  // the innermost of run_inside()
   mail* left_ = nullptr;
+  ready_list pinned_;
+  bool cancels_ = false;  // cancel_pinned() is under way
   clock::time_point turn_began_{};
   // every so many tasks run_ready() looks at the clock; about every 10 us
   unsigned look_after_ = 16;
   unsigned until_look_ = 16;
+  unsigned ran_ = 0;  // since the last look, forks that were taken back included
+  unsigned inline_most_ = 1;  // completions and forks per resumption; about 1 ms
   // every so many tasks it exchanges messages
   unsigned exchange_after_ = 32;
   unsigned until_exchange_ = 32;
@@ -298,7 +311,7 @@ class core {
   std::uint32_t random_;
   unsigned inline_left_ = 0;
   bool ending_ = false;
-  bool announced_ = false;  // sleeping_ was set since the last turn
+  bool announced_ = false;  // it was about to sleep since the last turn
   member_mail<core> end_mail_;
 
   fork_lane forks_;  // free tasks that have not begun
@@ -307,9 +320,10 @@ class core {
   ready_list late_;  // those that found it full; newer
   std::atomic<std::source_location> site_{};  // of running_, for those who ask what takes so long
   alignas(64) inbox inbox_;  // written by other threads
-  // set by the core, cleared by the core or by the poster that wakes it: I1
-  std::atomic<bool> sleeping_{false};
-  std::atomic<bool> called_{false};  // it was woken to steal; counted in machine::searching
+  // Asleep is set by the core, and ended by the core or by the poster that wakes it: I1. Called: it
+  // was woken to steal, and counts in machine::searching until it is awake.
+  enum class rest : std::uint8_t { awake, asleep, called };
+  std::atomic<rest> rest_{rest::awake};
 };
 
 }  // namespace corespun::detail

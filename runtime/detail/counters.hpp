@@ -55,8 +55,8 @@ struct alignas(64) counters {
 
   /// What turn_began() says between two turns.
   static constexpr clock::time_point no_turn = clock::time_point::min();
-  /// Since when the present turn lasts, if the core is not inside a poll that may block. A turn ends
-  /// where the next one begins, or where the core goes to sleep.
+  /// Since when the present turn lasts, if the core is not inside a poll that may block. A turn
+  /// ends where the next one begins, or where the core goes to sleep.
   [[nodiscard]] clock::time_point turn_began() const noexcept {
     return clock::time_point(clock::duration(turn_began_.load(std::memory_order_relaxed)));
   }

@@ -15,9 +15,9 @@
 //      some, claim once more   seq_cst    3  look at top_, bottom_; move top_   seq_cst
 //   3  look at top_            seq_cst
 //
-// If the owner was past its step 2 when the barrier came, the thief sees the claim; if not, the owner
-// sees the thief, and both go on with full barriers. An owner that sees no thief has what it claimed: a
-// thief that comes later sees the claim.
+// If the owner was past its step 2 when the barrier came, the thief sees the claim; if not, the
+// owner sees the thief, and both go on with full barriers. An owner that sees no thief has what it
+// claimed: a thief that comes later sees the claim.
 //
 // Invariants: each root comes out exactly once. Indices only grow, but for the step back in pop().
 // Threads: push, pop, pop_if and pop_oldest on the owner's; steal and size anywhere.
@@ -58,14 +58,15 @@ class fork_lane {
   [[nodiscard]] root* pop() noexcept {
     return pop_if([](const root*) noexcept { return true; });
   }
-  /// The same; nullptr also if `wanted` does not want it. It may have ended: look at its address only.
+  /// The same; nullptr also if `wanted` does not want it. It may have ended: look at its address
+  /// only.
   template <typename Wanted>
   [[nodiscard]] root* pop_if(Wanted wanted) noexcept {
     const std::int64_t last = bottom_.load(std::memory_order_relaxed) - 1;
     if (last < top_.load(std::memory_order_relaxed)) return nullptr;
     root* const newest = slot(last).load(std::memory_order_relaxed);
     if (!wanted(newest)) return nullptr;
-    bottom_.store(last, std::memory_order_relaxed);  // Q3 step 1
+    bottom_.store(last, std::memory_order_release);  // Q3 step 1; Q1: of those that are left
     std::atomic_signal_fence(std::memory_order_seq_cst);
     const bool alone = thieves_.load(std::memory_order_acquire) == 0;  // Q3 step 2
     if (!alone) bottom_.exchange(last, std::memory_order_seq_cst);

@@ -5,17 +5,17 @@
 //   the coroutine in it; when the innermost ends, the one around it goes on
 //
 // An element costs the same at each depth, since the asker resumes the innermost one directly: the
-// outermost one knows it. No frame knows its asker, nor is it told to a function before something is
-// inside: so a compiler may keep a simple coroutine's frame in registers (clang does).
+// outermost one knows it. No frame knows its asker, nor is it told to a function before something
+// is inside: so a compiler may keep a simple coroutine's frame in registers (clang does).
 //
 // No recursion, whatever the depth: not to go on, nor for an exception, nor to destroy.
 //
 // A promise P has at its begin, at offset 0 of the promise
-//   std::coroutine_handle<P> inner    of the outermost: the innermost, or nullptr: itself. Of others
-//                                     only set while one begins in them.
+//   std::coroutine_handle<P> inner    of the outermost: the innermost, or nullptr: itself. Of
+//                                     others only set while one begins in them.
 //   inside<P>* within                 nullptr: the outermost
-// and lets exceptions through (unhandled_exception() is throw_on()). Its `bool closing`, if it has one, is
-// set before its frame is destroyed half way.
+// and lets exceptions through (unhandled_exception() is throw_on()). Its `bool closing`, if it has
+// one, is set before its frame is destroyed half way.
 
 #include <corespun/runtime/detail/fatal.hpp>
 
@@ -27,10 +27,10 @@
 
 namespace corespun::detail {
 
-/// throw; but the optimizer cannot tell that this never returns. If it could, clang would find that the
-/// body of an endless loop never comes to its end, drop the final suspension, and with it the mark
-/// that the coroutine has ended by the exception: its locals would be destroyed a second time with its
-/// frame (LLVM bug 109542, open; seen with clang 19). docs/compilers.md has it.
+/// throw; but the optimizer cannot tell that this never returns. If it could, clang would find that
+/// the body of an endless loop never comes to its end, drop the final suspension, and with it the
+/// mark that the coroutine has ended by the exception: its locals would be destroyed a second time
+/// with its frame (LLVM bug 109542, open; seen with clang 19). docs/compilers.md has it.
 inline void throw_on() {
   bool throws = true;
   asm("" : "+r"(throws));
@@ -66,8 +66,8 @@ class inside {
     if (error_) std::rethrow_exception(std::move(error_));
   }
 
-  /// The innermost goes on until it yields, and the ones around it when it ends. Returns the innermost
-  /// then; nullptr: it is the turn of the outermost.
+  /// The innermost goes on until it yields, and the ones around it when it ends. Returns the
+  /// innermost then; nullptr: it is the turn of the outermost.
   [[nodiscard, gnu::noinline]] static handle go_on(handle innermost) {
     while (true) {
       P& p = innermost.promise();
@@ -132,7 +132,8 @@ template <typename P>
   outermost.destroy();
 }
 
-/// Values that registers hold: their copy is passed, since an address would bind the frame to memory.
+/// Values that registers hold: their copy is passed, since an address would bind the frame to
+/// memory.
 template <typename T>
 concept small_value =
     std::is_trivially_copyable_v<T> && std::is_trivially_default_constructible_v<T> &&

@@ -29,7 +29,7 @@ struct machine {
   std::atomic<bool> closed{false};  // set when the runtime begins to end: P2
   injection injected;
   std::atomic<unsigned> sleepers{0};   // cores that sleep, or are about to; a glance
-  std::atomic<unsigned> searching{0};  // cores that look for work, or were woken to
+  std::atomic<unsigned> searching{0};  // cores that look for work, or are being woken to
   std::vector<std::unique_ptr<core>> cores;  // fixed once the runtime has started
   watchdog watch;
   helpers pool;                              // declared last: its threads post to cores

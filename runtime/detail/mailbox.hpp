@@ -5,9 +5,9 @@
 // answer. So sending allocates nothing and cannot fail; what finds the ring full waits outside, in
 // the list of its sender, which for a task is no more than to go on waiting.
 //
-// Messages are put into the ring unseen, and shown by flush(), several at once, which the core calls
-// when it looks for messages itself: at the end of each turn, after each few tasks while some come,
-// and after 32, or 10 us, when none do.
+// Messages are put into the ring unseen, and shown by flush(), several at once, which the core
+// calls when it looks for messages itself: at the end of each turn, after each few tasks while some
+// come, and after 32, or 10 us, when none do.
 //
 // Invariants
 //   - Messages are delivered in the order in which they were put, each once.
@@ -17,7 +17,7 @@
 // N2: nobody sleeps on messages outside for which there is room
 //
 //   sender, going to sleep                       receiver
-//   1  announce: sleeping_.store(true) seq_cst   1  take messages: head_.store()    seq_cst
+//   1  announce: rest_ = asleep        seq_cst   1  take messages: head_.store()    seq_cst
 //   2  short_of_room_.store(true)      seq_cst   2  look at short_of_room_, take it seq_cst
 //   3  look at head_                   seq_cst   3  wake the sender if it sleeps
 //

@@ -67,8 +67,15 @@ bool root::pin_wait() noexcept {
   std::uintptr_t word = wait_.load(std::memory_order_seq_cst);
   if (word == 0 || (word & busy) != 0 || core::current() != &home()) return false;
   if (kind_of(word)->cancel == nullptr) return false;
-  return wait_.compare_exchange_strong(word, word | busy, std::memory_order_acq_rel,
-                                       std::memory_order_relaxed);  // C2
+  if (!wait_.compare_exchange_strong(word, word | busy, std::memory_order_acq_rel,
+                                     std::memory_order_relaxed))  // C2
+    return false;
+  home().pin(*this);
+  return true;
+}
+
+void root::carry_out_cancel() noexcept {
+  if (pin_wait()) home().cancel_pinned();
 }
 
 void root::cancel_pinned() noexcept {

@@ -10,9 +10,9 @@
 //   complete()    what it waited for happened: the leaf becomes ready
 //   stop()        the wait was given up: the frames end from the leaf outwards, up to the next
 //                 catching await
-// Exactly one end follows each wait that has begun: complete(), stop(), complete_inline() on the home
-// core; elsewhere claim_wait(), and then wake() or resuming the leaf. What the woken task reads
-// (op_result, will_stop()) is written before.
+// Exactly one end follows each wait that has begun: complete(), stop(), complete_inline() on the
+// home core; elsewhere claim_wait(), and then wake() or resuming the leaf. What the woken task
+// reads (op_result, will_stop()) is written before.
 //
 // next and deliver of the mail that a root is belong to whoever has it at present: a list of ready
 // roots, an inbox, a cancel tour while it is pinned, its joiner when it has ended.
@@ -27,9 +27,9 @@
 //   2  look at wait_        seq_cst     2  look at cancelled_          seq_cst
 //   3  tell the home core, if it waits  3  stop at once, if it is set
 //
-// C3: a task that waits for its parts (a group) says so by a plain store. So a canceller may miss it;
-// but a part that really waits has made step 1 since, and looks at the tasks above it, too. So does
-// each part that the loop resumes, for those that never wait.
+// C3: a task that waits for its parts (a group) says so by a plain store. So a canceller may miss
+// it; but a part that really waits has made step 1 since, and looks at the tasks above it, too. So
+// does each part that the loop resumes, for those that never wait.
 //
 // C2: one ends the wait. On its home a wait is ended by plain stores. Another core that wakes a
 // waiter takes wait_ by compare-and-swap; if at this time the home carries a cancel out, wait_
@@ -164,8 +164,8 @@ class root : public mail {
 
   // --- waiting ---
 
-  /// The leaf suspends; `what` is its awaiter. False: this root is cancelled, the wait has already become
-  /// a stop; do not start anything.
+  /// The leaf suspends; `what` is its awaiter. False: this root is cancelled, the wait has already
+  /// become a stop; do not start anything.
   [[nodiscard]] bool begin_wait(std::coroutine_handle<> leaf, void* what,
                                 const wait_kind& kind) noexcept {
     leaf_ = leaf;
@@ -241,8 +241,8 @@ class root : public mail {
     wait_.store(0, std::memory_order_relaxed);
     return leaf_;
   }
-  /// Any thread: ends the wait; the caller makes it ready, or resumes the leaf. False: somebody else
-  /// does, as soon as the home core has let go.
+  /// Any thread: ends the wait; the caller makes it ready, or resumes the leaf. False: somebody
+  /// else does, as soon as the home core has let go.
   [[nodiscard]] bool claim_wait() noexcept;
   /// Makes it ready from any thread, on this core if it is free to be here, else on its home.
   void wake() noexcept;
@@ -250,17 +250,16 @@ class root : public mail {
   void will_stop() noexcept { stopping_ = true; }
   [[nodiscard]] std::coroutine_handle<> leaf() const noexcept { return leaf_; }
 
-  /// Any thread. Level-triggered: this wait and every later one ends as stopped. If it waits on this
-  /// core, that is carried out. If it waits on another one, that core is returned: there someone has
-  /// to call carry_out_cancel(); else nullptr.
+  /// Any thread. Level-triggered: this wait and every later one ends as stopped. If it waits on
+  /// this core, that is carried out. If it waits on another one, that core is returned: there
+  /// someone has to call carry_out_cancel(); else nullptr.
   [[nodiscard]] core* cancel() noexcept;
   /// On any core: ends the wait of a cancelled root if that is here.
-  void carry_out_cancel() noexcept {
-    if (pin_wait()) cancel_pinned();
-  }
-  /// The same in two steps. True: it waits here and cannot go on before cancel_pinned(), whoever
-  /// wakes it.
+  void carry_out_cancel() noexcept;
+  /// The same in two steps, where a lock is held. True: it waits here and cannot go on before this
+  /// core has called core::cancel_pinned(), whoever wakes it.
   [[nodiscard]] bool pin_wait() noexcept;
+  /// For core::cancel_pinned().
   void cancel_pinned() noexcept;
   /// Any thread: the core where it waits, or nullptr. A glance, unless that is this core.
   [[nodiscard]] core* waits_on() const noexcept {
@@ -349,7 +348,8 @@ class root : public mail {
   bool is_part_ = false;
 };
 
-/// Roots that can run, first in first out, linked by mail::next. Other threads may ask for its size.
+/// Roots that can run, first in first out, linked by mail::next. Other threads may ask for its
+/// size.
 class ready_list {
  public:
   [[nodiscard]] bool empty() const noexcept { return all_.empty(); }

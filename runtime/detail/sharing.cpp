@@ -64,20 +64,13 @@ void core::wake_a_thief() noexcept {
 }
 
 void core::steal_some() noexcept {
-  const bool called = called_.load(std::memory_order_relaxed);
-  if (has_ready() && !called) return;
+  if (has_ready()) return;
   take_injected();
   const auto count = static_cast<std::uint32_t>(machine_.cores.size());
-  if (count == 1) return;
-  if (called) {
-    called_.store(false, std::memory_order_relaxed);  // counted by who called
-  } else if (has_ready() || machine_.searching.load(std::memory_order_relaxed) >= (count + 1) / 2 ||
-             !anything_to_steal()) {
-    return;
-  } else {
-    machine_.searching.fetch_add(1, std::memory_order_relaxed);
-  }
-  const std::uint32_t first = anything_to_steal() ? choose_other() : 0;
+  if (count == 1 || has_ready() || !anything_to_steal()) return;
+  if (machine_.searching.load(std::memory_order_relaxed) >= (count + 1) / 2) return;
+  machine_.searching.fetch_add(1, std::memory_order_relaxed);
+  const std::uint32_t first = choose_other();
   bool more = false;
   for (std::uint32_t i = 0; i < count - 1 && !has_ready(); ++i) {
     core& victim = other(first + i);

@@ -6,10 +6,10 @@
 // Invariants
 //   - Whatever could happen in another order, or not at all, is a choice (chance.hpp).
 //   - The clock moves only when no core can run and nothing is due; it then stands at the next
-//     deadline. Only where that does not come for a hundred turns, as with a core that never sleeps,
-//     each further turn takes a microsecond.
-//   - A core may be overtaken by others in the middle of its turn, at each preemption_point(): these
-//     stand where it posts mail and where it goes to sleep (I1, core.hpp).
+//     deadline. Only where that does not come for a hundred turns, as with a core that never
+//     sleeps, each further turn takes a microsecond.
+//   - A core may be overtaken by others in the middle of its turn, at each preemption_point():
+//     these stand where it posts mail and where it goes to sleep (I1, core.hpp).
 
 #include <corespun/runtime/chance.hpp>
 #include <corespun/runtime/clock.hpp>

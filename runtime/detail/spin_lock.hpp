@@ -3,11 +3,12 @@
 // to lock, one store to unlock. A std::lock_guard holds it.
 //
 // Invariants
-//   - Nobody waits, calls user code or wakes a task while holding it. Moving or copying a value that
-//     cannot throw is the most that happens under it.
+//   - Nobody waits, calls user code or wakes a task while holding it. Moving or copying a value
+//     that cannot throw is the most that happens under it.
 //   - Where several are held at once (select), they are taken in the order of their addresses.
 //   - unlock() touches it for the last time with its store: who locks after may destroy it.
-// Threads: any. Whoever finds it taken for long gives its time slice away: the holder was preempted.
+// Threads: any. Whoever finds it taken for long gives its time slice away: the holder was
+// preempted.
 
 #include <atomic>
 #include <thread>

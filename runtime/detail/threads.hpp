@@ -38,7 +38,8 @@ class processor_wait {
   explicit processor_wait(int thread) noexcept;
   /// Counts from now on.
   void begin(std::chrono::nanoseconds now) noexcept { start_ = times_at(now); }
-  /// Since then; 0 if the kernel does not tell. Sleeping counts as well if the thread can run by now.
+  /// Since then; 0 if the kernel does not tell. Sleeping counts as well if the thread can run by
+  /// now.
   [[nodiscard]] std::chrono::nanoseconds until(std::chrono::nanoseconds now) const noexcept;
 
  private:

@@ -17,8 +17,8 @@
 //   - An await of several (select) enters all lists under all locks. Decided by one, it stays in
 //     the other lists until its task runs, or its cancel takes it out; who meets it there skips it.
 //   - Tasks are woken outside of the lock. From then on the waiter may be gone.
-//   - An await that needs no wait goes on inline, as long as the core allows it. The budget is asked
-//     first: what was taken must not meet a cancel.
+//   - An await that needs no wait goes on inline, as long as the core allows it. The budget is
+//     asked first: what was taken must not meet a cancel.
 
 #include <corespun/runtime/detail/core.hpp>
 #include <corespun/runtime/detail/spin_lock.hpp>

@@ -3,14 +3,14 @@
 // tasks that wait there.
 //
 // A core is stuck while one turn of its loop lasts: its tasks, timers and I/O wait for a task that
-// computes or blocks without an await. While a core is awake the watchdog looks at all of them twice
-// per notice period; while all sleep it sleeps, too, until the first of them rings.
+// computes or blocks without an await. While a core is awake the watchdog looks at all of them
+// twice per notice period; while all sleep it sleeps, too, until the first of them rings.
 //
 // W1: no core is awake and unwatched
 //
 //   watchdog, going to sleep                core, waking up
-//   1  dozing_ = true             seq_cst   1  sleeping_ = false, by itself or   seq_cst
-//   2  look at sleeping_ of all   seq_cst      by who woke it
+//   1  dozing_ = true             seq_cst   1  rest_ = awake, by itself or       seq_cst
+//   2  look at rest_ of all       seq_cst      by who woke it
 //   3  sleep, if all are set                2  look at dozing_; ring if it is set  seq_cst
 //
 // At least one side sees the other.
@@ -38,8 +38,8 @@ class stall {
     clock::duration lasts{};  ///< the present turn; 0: the core is between two turns
     bool is_news = false;  ///< to be told: once per turn, and then not before the pause is over
   };
-  /// `running_since`: before that the process stood still, or the watchdog did. `waited`: how long in
-  /// this turn others had the processor of the core; nobody is blamed for that.
+  /// `running_since`: before that the process stood still, or the watchdog did. `waited`: how long
+  /// in this turn others had the processor of the core; nobody is blamed for that.
   [[nodiscard]] verdict look(clock::time_point turn_began, clock::time_point now,
                              clock::time_point running_since, clock::duration waited,
                              clock::duration notice) noexcept;

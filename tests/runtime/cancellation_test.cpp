@@ -12,10 +12,13 @@
 
 #include <gtest/gtest.h>
 
+#include <pthread.h>
+
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "tests/support/sanitizers.hpp"
 #include "tests/support/tasks.hpp"
 #include "tests/support/trace.hpp"
 #include "tests/support/virtual_time.hpp"
@@ -241,6 +244,49 @@ TEST_P(each_wait, turns_a_cancel_into_a_value_under_as_result_and_the_task_goes_
     const outcome<void> o = co_await t.join();
     EXPECT_TRUE(o.has_value());
     EXPECT_TRUE(went_on);
+  });
+}
+
+/// So many groups, scopes and deadlines around one wait.
+task<> wait_far_inside(int depth) {
+  if (depth == 0) {
+    co_await forever();
+  } else if (depth % 3 == 0) {
+    co_await with_scope([depth](scope&) -> task<> { co_await wait_far_inside(depth - 1); });
+  } else if (depth % 3 == 1) {
+    (void)co_await with_timeout(1h, wait_far_inside(depth - 1));
+  } else {
+    co_await when_all(wait_far_inside(depth - 1), forever());
+  }
+}
+
+/// Of the threads that begin while it lives.
+class small_stacks {
+ public:
+  small_stacks(const small_stacks&) = delete;
+  small_stacks& operator=(const small_stacks&) = delete;
+  small_stacks() {
+    (void)::pthread_getattr_default_np(&before_);
+    pthread_attr_t small;
+    (void)::pthread_attr_init(&small);
+    (void)::pthread_attr_setstacksize(&small, 512 << 10);
+    (void)::pthread_setattr_default_np(&small);
+    (void)::pthread_attr_destroy(&small);
+  }
+  ~small_stacks() { (void)::pthread_setattr_default_np(&before_); }
+
+ private:
+  pthread_attr_t before_{};
+};
+
+TEST(cancellation, reaches_what_waits_far_inside_without_a_deep_stack) {
+  const small_stacks of_the_cores;
+  run([](scope& s) -> task<> {
+    auto t = s.spawn(wait_far_inside, 5'000);
+    co_await test::let_others_run();
+    t.cancel();
+    const outcome<void> o = co_await t.join();
+    EXPECT_TRUE(o.stopped());
   });
 }
 

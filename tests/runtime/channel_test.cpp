@@ -1,4 +1,5 @@
-// channel: nothing is lost, nothing comes twice, each sender's order is kept, whatever is cancelled.
+// channel: nothing is lost, nothing comes twice, each sender's order is kept, whatever is
+// cancelled.
 
 #include <corespun/runtime/as_result.hpp>
 #include <corespun/runtime/channel.hpp>

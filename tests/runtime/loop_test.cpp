@@ -1,4 +1,5 @@
-// loop: calls and tasks in order, on the thread that runs it; what others post reaches it, also asleep.
+// loop: calls and tasks in order, on the thread that runs it; what others post reaches it, also
+// asleep.
 
 #include <corespun/runtime/as_result.hpp>
 #include <corespun/runtime/deadline.hpp>

@@ -74,8 +74,8 @@ TEST(metrics, count_the_tasks_of_scopes_and_the_branches_of_groups) {
     const core_metrics after = here.metrics().cores[0];
     EXPECT_EQ(after.spawned - before.spawned, 10u);
     EXPECT_EQ(after.forked - before.forked, 3u);
-    // each task at its start and after its yields, and main after the scope; of the group, the first
-    // branch begins as a call and the last one to end continues main
+    // each task at its start and after its yields, and main after the scope; of the group, the
+    // first branch begins as a call and the last one to end continues main
     const std::uint64_t resumed = after.tasks_run - before.tasks_run;
     EXPECT_EQ(resumed, 10u * (1 + 5) + 1 + 2 * (1 + 1) + 1);
   });

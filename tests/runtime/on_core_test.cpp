@@ -1,4 +1,5 @@
-// Calls of functions and tasks on another core go there and come back, in order, also when cancelled.
+// Calls of functions and tasks on another core go there and come back, in order, also when
+// cancelled.
 
 #include <corespun/runtime/affinity.hpp>
 #include <corespun/runtime/deadline.hpp>
@@ -112,7 +113,8 @@ TEST(on_core, calls_of_one_core_begin_in_their_order) {
   EXPECT_EQ(began, expected);
 }
 
-/// A cancel of the caller, at each step of the way: the task over there has ended when the await has.
+/// A cancel of the caller, at each step of the way: the task over there has ended when the await
+/// has.
 TEST(on_core, a_cancel_reaches_the_task_and_waits_for_it) {
   test::run_on(2, []() -> task<> {
     for (int steps = 0; steps < 20; ++steps) {

@@ -3,6 +3,7 @@
 #include <corespun/runtime/detail/core.hpp>
 #include <corespun/runtime/latch.hpp>
 #include <corespun/runtime/scope.hpp>
+#include <corespun/runtime/sleep.hpp>
 #include <corespun/runtime/this_core.hpp>
 #include <corespun/runtime/when.hpp>
 
@@ -34,8 +35,11 @@ void run_free(Fn fn) {
 TEST(order, bound_and_free_tasks_that_go_on_stand_in_one_line) {
   if (test::on_sim()) GTEST_SKIP() << "there any order may come";
   std::vector<int> ran;
+  latch all_there(6);
   run_free([&](scope& s) -> task<> {
     auto runs = [&](int who) -> task<> {
+      all_there.count_down();
+      co_await all_there.wait();  // no fork is left
       for (int i = 0; i < 20; ++i) {
         co_await yield();
         ran.push_back(who);
@@ -51,10 +55,13 @@ TEST(order, bound_and_free_tasks_that_go_on_stand_in_one_line) {
 
 struct traveller : detail::mail {
   int left = 100;
+  test::virtual_time* time = nullptr;
+  clock::duration takes{};
 
   void set_out() {
     deliver = [](mail& m) noexcept {
       auto& self = static_cast<traveller&>(m);
+      self.time->pass(self.takes);
       if (--self.left > 0) self.set_out();
     };
     detail::core& here = *detail::core::current();
@@ -63,13 +70,17 @@ struct traveller : detail::mail {
 };
 
 /// How often a task that yields runs while so many travel a hundred times.
-int steps_beside(std::size_t travellers) {
+int steps_beside(std::size_t travellers, clock::duration takes = {}) {
   std::vector<traveller> all(travellers);
   const auto travels = [](const traveller& t) { return t.left > 0; };
   int steps = 0;
-  test::virtual_time time;  // so nothing takes long enough for a look at the clock
+  test::virtual_time time;  // so a task takes no time
   time.run([&]() -> task<> {
-    for (traveller& t : all) t.set_out();
+    for (traveller& t : all) {
+      t.time = &time;
+      t.takes = takes;
+      t.set_out();
+    }
     for (; std::ranges::any_of(all, travels); ++steps) co_await yield();
   });
   return steps;
@@ -81,6 +92,31 @@ TEST(order, a_core_that_has_tasks_soon_looks_for_the_message_after_the_last_one)
 
 TEST(order, a_flood_of_messages_leaves_tasks_their_turn) {
   EXPECT_GT(steps_beside(20), 20 * 100 / 2);
+  EXPECT_GT(steps_beside(20, 10us), 20 * 100 / 2);
+}
+
+TEST(order, branches_that_compute_do_not_keep_a_timer_waiting) {
+  test::virtual_time time(1);  // else forks would go first
+  runtime_options options = time.options();
+  options.affinity = affinity::any;
+  int wakes = 0;
+  test::run_with(options, [&](scope& s) -> task<> {
+    auto wakes_up = [&]() -> task<> {
+      for (;; ++wakes) co_await sleep_for(1ms);
+    };
+    auto computes = [&]() -> task<> {
+      time.pass(100us);
+      co_return;
+    };
+    (void)s.spawn(wakes_up);
+    co_await sleep_for(10ms);
+    std::vector<task<>> branches;
+    while (branches.size() < 1000) branches.push_back(computes());
+    wakes = 0;
+    co_await when_all(std::move(branches));
+    s.cancel();
+  });
+  EXPECT_GT(wakes, 20);
 }
 
 task<> compute(scope& s, int& forks) {

@@ -1,4 +1,5 @@
-// The watchdog for stalls: tells of a core that does not turn, once, and has the others take its work.
+// The watchdog for stalls: tells of a core that does not turn, once, and has the others take its
+// work.
 
 #include <corespun/runtime/detail/threads.hpp>
 #include <corespun/runtime/detail/watchdog.hpp>
