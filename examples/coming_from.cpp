@@ -1,5 +1,5 @@
-// coming_from: what other libraries' constructs are here. docs/coming-from.md quotes it piece by piece;
-// it runs to its end and prints what each piece has done.
+// coming_from: what other libraries' constructs are here. docs/coming-from.md quotes it piece by
+// piece; it runs to its end and prints what each piece has done.
 
 #include <corespun/corespun.hpp>
 

@@ -1,6 +1,6 @@
 #pragma once
-// What a server that is measured has done, counted by each core for itself and printed at its end, and
-// at SIGUSR1 what it has done until then.
+// What a server that is measured has done, counted by each core for itself and printed at its end,
+// and at SIGUSR1 what it has done until then.
 
 #include <corespun/corespun.hpp>
 
@@ -69,7 +69,8 @@ inline sigset_t only_sigusr1() {
   return set;
 }
 
-/// Before run(), which starts the threads that inherit this: SIGUSR1 is to be read, not to end them.
+/// Before run(), which starts the threads that inherit this: SIGUSR1 is to be read, not to end
+/// them.
 inline void hold_signals() {
   const sigset_t set = only_sigusr1();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);

@@ -1,8 +1,9 @@
 #pragma once
 // key: the name of a value, and its place among all keys of the server.
 //
-// The hash of a key decides its place, a number of 64 bits: the upper half is the core that owns it,
-// the lower half orders the keys of that core. SCAN goes through the places of all cores in order.
+// The hash of a key decides its place, a number of 64 bits: the upper half is the core that owns
+// it, the lower half orders the keys of that core. SCAN goes through the places of all cores in
+// order.
 
 #include <cstdint>
 #include <functional>

@@ -33,7 +33,8 @@ char take_escape(std::string_view& in) {
   }
 }
 
-/// Takes what stands between the quote that was read and the next, which a blank or the end follows.
+/// Takes what stands between the quote that was read and the next, which a blank or the end
+/// follows.
 bool take_quoted(std::string_view& in, char quote, std::string& word) {
   while (!in.empty()) {
     const bool escaped = in[0] == '\\' && in.size() > 1;

@@ -1,6 +1,6 @@
 #pragma once
-// request_parser: splits a stream of bytes into requests, which are arrays of bulk strings, or lines
-// for those who type.
+// request_parser: splits a stream of bytes into requests, which are arrays of bulk strings, or
+// lines for those who type.
 //
 // https://redis.io/docs/reference/protocol-spec. Limits and error texts are those of Redis 7.0.
 // Memory: the bytes of complete requests are parsed where they were received; only the beginning of

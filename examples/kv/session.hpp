@@ -2,9 +2,9 @@
 // session: one connection. Its task reads what has come, executes all complete requests and writes
 // their replies at once; it stays on the core that accepted the connection.
 //
-// Requests for keys of this core are executed as they are read. Those for other cores are collected in
-// a batch, which goes there when the input is used up. All else is executed between batches, so that
-// it sees what came before.
+// Requests for keys of this core are executed as they are read. Those for other cores are collected
+// in a batch, which goes there when the input is used up. All else is executed between batches, so
+// that it sees what came before.
 // Who subscribes to a channel gets an outbox, which a second task writes to the peer: from then on
 // replies go through it, too.
 

@@ -13,8 +13,8 @@ namespace kv {
 
 namespace {
 
-/// Between two sweeps at least, so that many deadlines make few wakes. Only memory waits: a key that
-/// is due is not found any more.
+/// Between two sweeps at least, so that many deadlines make few wakes. Only memory waits: a key
+/// that is due is not found any more.
 constexpr unix_ms shortest_sleep = 100;
 constexpr unix_ms longest_sleep = 24 * 3600 * 1000;
 /// How many keys are given back before others have their turn.

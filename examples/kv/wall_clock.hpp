@@ -13,8 +13,8 @@ namespace kv {
 using unix_ms = std::int64_t;
 inline constexpr unix_ms never = std::numeric_limits<unix_ms>::max();
 
-/// The wall clock is read once and goes on as corespun's clock does: somebody who sets it changes no
-/// deadline, and in a simulation time is simulated.
+/// The wall clock is read once and goes on as corespun's clock does: somebody who sets it changes
+/// no deadline, and in a simulation time is simulated.
 inline unix_ms unix_now() {
   using std::chrono::milliseconds;
   const auto since = [](auto time) {

@@ -1,5 +1,5 @@
-// An echo server that is made unfair to its connections: by tasks that compute on the same cores, or
-// by having all of them accepted on one core. perf/bench/fairness shows what they notice.
+// An echo server that is made unfair to its connections: by tasks that compute on the same cores,
+// or by having all of them accepted on one core. perf/bench/fairness shows what they notice.
 
 #include "../../examples/server.hpp"
 #include "../floor/compute.h"
@@ -53,8 +53,8 @@ task<> print_cpu() {
   std::printf("]}\n");
 }
 
-/// Accepts on core 0; the connections may move. They compute, so that the load generator, which needs
-/// about as much CPU as an echo, leaves them two CPUs.
+/// Accepts on core 0; the connections may move. They compute, so that the load generator, which
+/// needs about as much CPU as an echo, leaves them two CPUs.
 task<> accept_all(tcp_listener& listener, scope& connections) {
   while (true) {
     result<tcp_stream> stream = co_await listener.accept();

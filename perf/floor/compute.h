@@ -1,7 +1,7 @@
 #pragma once
-// What a request of perf/bench/stall or perf/bench/fairness makes its server compute: work, not time,
-// or a thread that others interrupt would compute less. Each step needs the one before, so it takes
-// as long whatever compiled it; echo_go and echo_tokio do the same.
+// What a request of perf/bench/stall or perf/bench/fairness makes its server compute: work, not
+// time, or a thread that others interrupt would compute less. Each step needs the one before, so it
+// takes as long whatever compiled it; echo_go and echo_tokio do the same.
 
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 #pragma once
-// What the servers written on system calls or on a C interface share: the command line, a thread and
-// a listener for each core, the signal descriptor, the line of figures at the end. Header only, so
-// that each server stays one translation unit; C++ can include it, too.
+// What the servers written on system calls or on a C interface share: the command line, a thread
+// and a listener for each core, the signal descriptor, the line of figures at the end. Header only,
+// so that each server stays one translation unit; C++ can include it, too.
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -167,8 +167,8 @@ static inline void pin(const struct options* o, unsigned index) {
 }
 
 /// Replaces port 0 by the one found. TCP_NODELAY is set here since accepted sockets inherit it: no
-/// call per connection. Several cores share the port; one core has it alone, so that a second server
-/// on it fails.
+/// call per connection. Several cores share the port; one core has it alone, so that a second
+/// server on it fails.
 static inline int open_listener(struct options* o) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)o->port)};
   if (inet_pton(AF_INET, o->host, &address.sin_addr) != 1) {

@@ -5,8 +5,8 @@
 //
 // Method
 //   - SINGLE_ISSUER and DEFER_TASKRUN; the ring's own descriptor is registered. One io_uring_enter
-//     per turn submits what the turn queued, and waits; not as one waits for a disk, where the kernel
-//     knows the difference.
+//     per turn submits what the turn queued, and waits; not as one waits for a disk, where the
+//     kernel knows the difference.
 //   - Multishot accept. Multishot receive into one buffer ring: an idle connection holds no buffer.
 //   - Bytes are answered in the buffers they arrived in, all that a turn received on a connection
 //     by one send; with MSG_WAITALL, so that the kernel finishes a short send by itself. Sent

@@ -1,6 +1,6 @@
-// Fork-join on corespun: a task for each node. Two children or a fixed number are forked by when_all
-// of tasks, which needs no memory beside the frames; a number that is only known at run time by
-// when_all of a list.
+// Fork-join on corespun: a task for each node. Two children or a fixed number are forked by
+// when_all of tasks, which needs no memory beside the frames; a number that is only known at run
+// time by when_all of a list.
 
 #include <corespun/runtime/runtime.hpp>
 #include <corespun/runtime/task.hpp>

@@ -18,8 +18,8 @@
 
 namespace forkjoin {
 
-/// fib N: the sum of two recursive calls. skynet N: the sum of N leaves, the numbers from 0 on, of a
-/// tree with ten branches at each node. nqueens N: ways to place N queens on N by N squares.
+/// fib N: the sum of two recursive calls. skynet N: the sum of N leaves, the numbers from 0 on, of
+/// a tree with ten branches at each node. nqueens N: ways to place N queens on N by N squares.
 /// matmul N: the product of two matrices of N by N floats, eight products of half the size at each
 /// node, four at a time.
 enum class kind { fib, skynet, nqueens, matmul };

@@ -64,8 +64,8 @@ and latency counts from then on. What is due on a connection with a full pipelin
                       unanswered at the end of the measurement (10)
   --cpu LIST          pin the processes to these CPUs in turn, as in 1 or 0,2-3
   --server-pid PID    also measure this process and its descendants: CPU time and memory
-  --signal-server     send it SIGUSR1 at both ends of the measurement, at which a server may tell what
-                      it has counted. Others end by it
+  --signal-server     send it SIGUSR1 at both ends of the measurement, at which a server may tell
+                      what it has counted. Others end by it
   --json              one JSON object on stdout instead of text; report.cpp documents it
   --help
 

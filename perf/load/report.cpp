@@ -14,18 +14,19 @@
 //   unanswered          those of them that were not answered until the end, which is when all are,
 //                       or a little more than --timeout after the window; also those of connections
 //                       that were lost
-//   starved             active connections that were owed an answer all through the window and got none
-//   oldest_us           how long what was unanswered at the end of the window had waited until then,
-//                       whenever it was due: the longest of all
+//   starved             active connections that were owed an answer all through the window and got
+//                       none
+//   oldest_us           how long what was unanswered at the end of the window had waited until
+//                       then, whenever it was due: the longest of all
 //   latency_us          {p50, p99, p999, max} of those that were answered, from when they were due:
 //                       with --rate, waiting for a connection with a full pipeline counts
 //   connect_seconds     until all connections had their first answer
 //   connect_us          {p50, p99, p999, max} from connect() to the first answer
 //   errors              {refused, reset, timeout, short, mismatch, other}: connections lost
 //   load_cpu            CPUs' worth of time the load generator took, 1.0 being one whole CPU
-//   late_sends          only with --rate: share of the due ones, 0 to 1, that the load generator itself
-//                       sent more than 1 ms late. If it is not small, it was the generator that
-//                       limited the rate and lengthened the latencies.
+//   late_sends          only with --rate: share of the due ones, 0 to 1, that the load generator
+//                       itself sent more than 1 ms late. If it is not small, it was the generator
+//                       that limited the rate and lengthened the latencies.
 //   http                only with --http: the path asked for
 //   hot_percent         only with --hot: as asked for
 //   hot_moves_seconds   only with --hot: as asked for; null if the hot connection stays

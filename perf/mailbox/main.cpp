@@ -1,8 +1,8 @@
 // What messages between two cores cost: between two cores of a runtime, and by hand between two
 // threads that poll rings in shared memory or sleep on eventfds. perf/bench/mailbox compares them.
 //
-// Messages shuttle: the first side sends some, the second returns all, or only every 64th, the first
-// sends those again. Each is a cache line of its own.
+// Messages shuttle: the first side sends some, the second returns all, or only every 64th, the
+// first sends those again. Each is a cache line of its own.
 
 #include <corespun/corespun.hpp>
 

@@ -86,8 +86,8 @@ task<> ping_pong(benchmark::State& state) {
   co_await std::move(both);
 }
 
-/// A function that is called on the last core, and its answer. If that is another core, each sleeps until
-/// it hears from the other one; perf/mailbox has more of that.
+/// A function that is called on the last core, and its answer. If that is another core, each sleeps
+/// until it hears from the other one; perf/mailbox has more of that.
 task<> on_core(benchmark::State& state) {
   const unsigned last = corespun::this_core::count() - 1;
   for (auto _ : state) {

@@ -1,5 +1,5 @@
-// Fork-join on oneTBB. A task runs one of its children at once and spawns the others: a fixed number
-// by parallel_invoke, else into a task_group.
+// Fork-join on oneTBB. A task runs one of its children at once and spawns the others: a fixed
+// number by parallel_invoke, else into a task_group.
 
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/parallel_invoke.h>

@@ -1,6 +1,7 @@
-// The operations of perf/micro on Asio, under the same names. A line of JSON for each: ns, or bytes.
-// Asio has no mutex for coroutines. As in echo_asio.cpp the executor stands in the types, and one
-// thread does without locks: channels that are for one only, and the concurrency hint UNSAFE.
+// The operations of perf/micro on Asio, under the same names. A line of JSON for each: ns, or
+// bytes. Asio has no mutex for coroutines. As in echo_asio.cpp the executor stands in the types,
+// and one thread does without locks: channels that are for one only, and the concurrency hint
+// UNSAFE.
 
 #include <unistd.h>
 

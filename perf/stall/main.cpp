@@ -1,6 +1,6 @@
 // An echo server that computes before some of its answers: the first four bytes of a message are
-// microseconds (little-endian), as perf/load --stall sends them. Its connections are free tasks: while
-// one computes, other cores take what waits behind it.
+// microseconds (little-endian), as perf/load --stall sends them. Its connections are free tasks:
+// while one computes, other cores take what waits behind it.
 
 #include "../../examples/server.hpp"
 #include "../floor/compute.h"

@@ -1,4 +1,5 @@
-// The examples that run and end: hello, timeout, fan_out, coming_from. What they print is what they teach.
+// The examples that run and end: hello, timeout, fan_out, coming_from. What they print is what they
+// teach.
 
 #include <gtest/gtest.h>
 

@@ -13,7 +13,8 @@ namespace {
 
 using outcome = request_parser::outcome;
 
-/// All requests of the pieces, their words joined by '|'; the last one is the error, if there is one.
+/// All requests of the pieces, their words joined by '|'; the last one is the error, if there is
+/// one.
 std::vector<std::string> parse(const std::vector<std::string>& pieces,
                                const request_limits& limits = {}) {
   request_parser parser(limits);

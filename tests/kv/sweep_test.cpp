@@ -1,5 +1,5 @@
-// The sweeper of a shard, in virtual time: memory of keys that are due comes back though nobody asks
-// for them.
+// The sweeper of a shard, in virtual time: memory of keys that are due comes back though nobody
+// asks for them.
 
 #include "examples/kv/shard.hpp"
 

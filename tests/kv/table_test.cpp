@@ -1,4 +1,5 @@
-// The hash table: it finds what is there while it grows, and goes through all in the order of places.
+// The hash table: it finds what is there while it grows, and goes through all in the order of
+// places.
 
 #include "examples/kv/table.hpp"
 

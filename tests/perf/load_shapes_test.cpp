@@ -99,8 +99,8 @@ pid_t child_of(pid_t parent) {
   return child;
 }
 
-// Its client is stopped for a fifth of the window. What was due meanwhile it could not send in time,
-// and no server is to blame.
+// Its client is stopped for a fifth of the window. What was due meanwhile it could not send in
+// time, and no server is to blame.
 TEST(open_loop, tells_when_the_load_generator_itself_was_late) {
   std::atomic<pid_t> parent{0};
   test_server server(echo_after([&, answers = 0]() mutable {
@@ -185,8 +185,8 @@ TEST(churn, also_reaches_connections_that_are_never_idle) {
   }
 }
 
-// Connection 0 gets the answer to its second message only when the others have been made anew after it
-// had become due for that: they are the connections 3, 4 and, one turn later, 5.
+// Connection 0 gets the answer to its second message only when the others have been made anew after
+// it had become due for that: they are the connections 3, 4 and, one turn later, 5.
 TEST(churn, goes_on_while_a_connection_that_is_due_waits_for_an_answer) {
   unsigned messages = 0;  // of connection 0
   std::optional<test_server::peer> waits;

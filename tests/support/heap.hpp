@@ -1,7 +1,7 @@
 #pragma once
-// The heap of each test program: operator new of heap.cpp counts, and can be made to fail. Frames of
-// coroutines, which have an allocator of their own, count as well. With the thread sanitizer, which
-// keeps operator new for itself, only frames do.
+// The heap of each test program: operator new of heap.cpp counts, and can be made to fail. Frames
+// of coroutines, which have an allocator of their own, count as well. With the thread sanitizer,
+// which keeps operator new for itself, only frames do.
 
 #include <cstddef>
 

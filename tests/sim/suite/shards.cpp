@@ -1,5 +1,5 @@
-// shards: cores call each other, nested and many at once, through mailboxes of little room. Each call
-// runs once, on its core, in order; its result, its exception or its end comes back.
+// shards: cores call each other, nested and many at once, through mailboxes of little room. Each
+// call runs once, on its core, in order; its result, its exception or its end comes back.
 
 #include <corespun/runtime/buggify.hpp>
 #include <corespun/runtime/core_ptr.hpp>

@@ -35,7 +35,8 @@ inline void require(bool holds, const std::string& otherwise) {
   if (!holds) throw std::runtime_error(otherwise);
 }
 
-/// Plays rounds() on a machine of its own, of one to four cores; it says so when it has come to its end.
+/// Plays rounds() on a machine of its own, of one to four cores; it says so when it has come to its
+/// end.
 inline void play_rounds(sim::world& w, task<> (*rounds)(std::shared_ptr<bool> ended)) {
   const auto ended = std::make_shared<bool>(false);
   (void)w.host("10.0.0.1", [rounds, ended] { return rounds(ended); }, 1 + w.choose(4));
