@@ -21,8 +21,8 @@ def corespun_floor(name, **kwargs):
     )
 
 def corespun_tests(folder, lanes, starts = None, deps = []):
-    """tests/FOLDER, once per lane; `starts` is the package whose programs the tests start, `deps` what
-    they need beside corespun."""
+    """tests/FOLDER, once per lane; `starts` is the package whose programs the tests start, `deps`
+    what they need beside corespun."""
     sources = native.glob([folder + "/**/*_test.cpp"])
     if not sources:
         return

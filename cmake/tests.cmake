@@ -63,7 +63,8 @@ add_test(NAME tools.floors_finds_violations COMMAND Python3::Interpreter tools/f
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 add_test(NAME tools.snippets COMMAND Python3::Interpreter tools/snippets.py
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-add_test(NAME tools.snippets_finds_violations COMMAND Python3::Interpreter tools/snippets.py --self-test
+add_test(NAME tools.snippets_finds_violations
+         COMMAND Python3::Interpreter tools/snippets.py --self-test
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 
 # Services in simulated worlds: ./dev sim plays them at length, the test only briefly.

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Checks the snippets of the documents: what stands there is what the build compiles.
 
-A ```cpp block of README.md or docs/*.md that begins with a line `// PATH` or `// PATH: …` quotes that
-file: its lines stand there in a row; a line `…` leaves some out. Indentation, blank lines and comments
-at the end of lines do not count. Other blocks are refused, unless the line above says
+A ```cpp block of README.md or docs/*.md that begins with a line `// PATH` or `// PATH: …` quotes
+that file: its lines stand there in a row; a line `…` leaves some out. Indentation, blank lines and
+comments at the end of lines do not count. Other blocks are refused, unless the line above says
 `<!-- not compiled: WHY -->`.
 
   tools/snippets.py [ROOT]       check the tree
@@ -39,7 +39,9 @@ def complaint(root, above, code):
     first, _, rest = code.partition("\n")
     source = SOURCE.fullmatch(first)
     if not source:
-        return None if EXCUSE.fullmatch(above) else "it does not begin with `// PATH`, the file that it quotes"
+        if EXCUSE.fullmatch(above):
+            return None
+        return "it does not begin with `// PATH`, the file that it quotes"
     path = root / source[1]
     if not path.is_file():
         return f"there is no {source[1]}"

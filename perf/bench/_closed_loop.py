@@ -64,7 +64,8 @@ class Case:
         seconds, stats = self.options.seconds, "--stats" in arguments
         with common.Server(command, driver, self.places.server) as server:
             run = common.load(self.options.build, server, quiet=True, seconds=seconds,
-                              warmup=seconds / 4, signal=stats, **self.load, **self.places.options())
+                              warmup=seconds / 4, signal=stats, **self.load,
+                              **self.places.options())
             run["server_stats"] = server.stop(window=stats)
         self.runs[name].append(run)
 

@@ -112,7 +112,7 @@ class Disturbance:
 
 
 def figures(command, cores):
-    """Runs a program that prints its figures as JSON, on the first CPUs only; returns its output."""
+    """Runs a program that prints figures as JSON, on the first CPUs only; returns its output."""
     command = [str(word) for word in command]
     cpus = _cpus.ordered()[:cores]
     done = Disturbance.watch(lambda: subprocess.run(
@@ -235,8 +235,8 @@ class Server:
         return text
 
     def stop(self, window=False):
-        """Asks it to end; returns the figures it prints. window: those of the load's window, of which it
-        was told by signals. Fails if it does not end by itself."""
+        """Asks it to end; returns the figures it prints. window: those of the load's window, of
+        which it was told by signals. Fails if it does not end by itself."""
         told = self._read_lines(2) if window else ""
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -347,4 +347,5 @@ def print_table(head, rows):
     widths = [max(map(len, column)) for column in zip(*cells)]
     for row in cells:
         first, *others = zip(row, widths)
-        print("  ".join([first[0].ljust(first[1])] + [cell.rjust(w) for cell, w in others]).rstrip())
+        aligned = [first[0].ljust(first[1])] + [cell.rjust(w) for cell, w in others]
+        print("  ".join(aligned).rstrip())

@@ -38,11 +38,11 @@ ECHO = {
     "go": Peer("echo_go", "golang-go", GO,
                "GOMAXPROCS = cores; a goroutine with 16 KiB to read into for each connection"),
     "tokio": Peer("echo_tokio", "librust-tokio-dev rustc", RUST,
-                  "a runtime of one thread and a listener (SO_REUSEPORT) for each core; a task with "
-                  "16 KiB to read into for each connection"),
+                  "a runtime of one thread and a listener (SO_REUSEPORT) for each core; a task "
+                  "with 16 KiB to read into for each connection"),
     "tokio-multi": Peer("echo_tokio", "librust-tokio-dev rustc", RUST,
-                        "the runtime of several threads, a worker for each core; a task with 16 KiB "
-                        "to read into for each connection", ("--flavor", "multi_thread")),
+                        "the runtime of several threads, a worker for each core; a task with "
+                        "16 KiB to read into for each connection", ("--flavor", "multi_thread")),
 }
 HTTP = {
     "nginx": Peer("nginx_hello", "nginx", "Debian's",
@@ -67,16 +67,16 @@ TASKS = {
                   "the runtime of several threads, a worker for each core, on one core that of one "
                   "thread; tokio::sync"),
     "asio": Peer("tasks_asio", "libasio-dev", CXX,
-                 "coroutines with the executor in their types; one io_context for as many threads as "
-                 "cores, on one core without locks; channel, on two concurrent_channel; there is no "
-                 "mutex for coroutines"),
+                 "coroutines with the executor in their types; one io_context for as many threads "
+                 "as cores, on one core without locks; channel, on two concurrent_channel; there "
+                 "is no mutex for coroutines"),
 }
 # Servers by hand in C, of this project.
 FLOORS = {
     "perf/floor/uring_echo": "a thread, a listener and a ring for each core; multishot accept and "
                              "receive into 256 buffers of 64 KiB; one io_uring_enter per turn",
-    "perf/floor/uring_http": "as the raw echo on io_uring, with 256 buffers of 1 KiB; looks for the "
-                             "ends of heads only",
+    "perf/floor/uring_http": "as the raw echo on io_uring, with 256 buffers of 1 KiB; looks for "
+                             "the ends of heads only",
     "perf/floor/epoll_http": "as the raw echo on epoll; looks for the ends of heads only",
     "perf/floor/epoll_echo": "a thread, a listener and an epoll set for each core; edge-triggered; "
                              "one buffer of 64 KiB for each core",

@@ -23,8 +23,8 @@ def begin(doc):
     parser = common.parser(doc.splitlines()[0], rounds=3, length=2)
     parser.add_argument("--connections", type=common.number, default=1000, help="(1000)")
     parser.add_argument("--arrivals", choices=["poisson", "constant"], default="poisson",
-                        help="how requests come at a given rate: as from many independent users, or "
-                             "at constant distances (poisson)")
+                        help="how requests come at a given rate: as from many independent users, "
+                             "or at constant distances (poisson)")
     options = parser.parse_args()
     return options, Record.begin(doc, options.build)
 
@@ -134,6 +134,6 @@ def warn(record, contestants):
             for conditions, some in one.runs.items() for run in some]
     _cpus.warn(record, runs)
     if (worst := max(100 * run.get("late_sends", 0) for *_, run in runs)) > 2:
-        record.warn(f"in one run {worst:.0f} % of the requests were sent more than 1 ms late by the "
-                    "load generator itself; latencies count from when they were due, so they are "
-                    "too long by that")
+        record.warn(f"in one run {worst:.0f} % of the requests were sent more than 1 ms late by "
+                    "the load generator itself; latencies count from when they were due, so they "
+                    "are too long by that")

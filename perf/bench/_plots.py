@@ -36,8 +36,9 @@ def svg(plot, colours):
 def themed(text):
     """As it may stand in a page: without the prologue, and without colours and fonts of its own."""
     for pattern, by in [(r"^.*?(?=<svg)", ""), (r"<desc>.*?</desc>", ""),
-                        (r"<title>gnuplot</title>", ""), (r"<filter.*?</filter>", ""), (r'(?<= )color="\w+"', ""),
-                        (r' font-family="[^"]*"', ""), (r"\bblack\b", "currentColor"),
+                        (r"<title>gnuplot</title>", ""), (r"<filter.*?</filter>", ""),
+                        (r'(?<= )color="\w+"', ""), (r' font-family="[^"]*"', ""),
+                        (r"\bblack\b", "currentColor"),
                         (r"rgb\(190, *190, *190\)", "var(--grid)"),  # gray
                         (r"rgb\( *0, *0, *(\d+)\)", r"var(--series-\1)")]:
         text = re.sub(pattern, by, text, flags=re.DOTALL)

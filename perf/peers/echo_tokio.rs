@@ -3,8 +3,8 @@
 //   - current_thread: a runtime for each core, on a pinned thread, with a listener of its own
 //     (SO_REUSEPORT). Nothing is shared, and connections stay where they were accepted.
 //   - multi_thread: one runtime with a worker for each core. Tasks move between the workers; Tokio
-//     does not pin them. The accepting loop is a task as well: what block_on() runs itself is no task
-//     of the workers.
+//     does not pin them. The accepting loop is a task as well: what block_on() runs itself is no
+//     task of the workers.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};

@@ -1,5 +1,6 @@
 // Fork-join on Tokio: a spawned task for each node but the last of its parent's, which the parent
-// awaits itself before it awaits the others through their handles. Arguments and figures as in perf/forkjoin.
+// awaits itself before it awaits the others through their handles. Arguments and figures as in
+// perf/forkjoin.
 
 use std::{env, fs, future::Future, pin::Pin, time::Instant};
 use tokio::spawn;

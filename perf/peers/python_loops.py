@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What the loops of examples/notes cost in Python: generators, send, and asyncio's tasks. Prints one
-line of JSON for each, ns of CPU time per step; perf/bench/yields and docs/notes.md compare."""
+"""What the loops of examples/notes cost in Python: generators, send, and asyncio's tasks. Prints
+one line of JSON for each, ns of CPU time per step; perf/bench/yields and docs/notes.md compare."""
 
 import asyncio
 import json
@@ -88,7 +88,8 @@ async def ping_pong(count):
 # name: (what runs so many steps, how many)
 LOOPS = {
     "element": (lambda count: take(elements(count)), 2_000_000),
-    "node of 2^10": (lambda count: [take(in_order(1, 1023)) for _ in range(count // 1023)], 300 * 1023),
+    "node of 2^10": (lambda count: [take(in_order(1, 1023)) for _ in range(count // 1023)],
+                     300 * 1023),
     "node of 2^16": (lambda count: take(in_order(1, count)), 65_535),
     "send": (send, 1_000_000),
     "await of a child": (lambda count: asyncio.run(await_child(count)), 500_000),

@@ -1,5 +1,6 @@
 // Fork-join in Go: a goroutine for each node but the last of its parent's, which the parent runs
-// itself before it awaits the others through a channel or a WaitGroup. Arguments and figures as in perf/forkjoin.
+// itself before it awaits the others through a channel or a WaitGroup. Arguments and figures as in
+// perf/forkjoin.
 package main
 
 // #include "../../forkjoin/matmul.h"
