@@ -10,8 +10,8 @@
 //   2  A lets go of the file          under way to B         with A, held by nobody
 //   3  B takes the file and arms      waiting on B           held by B
 //
-// Data that arrive in step 1 of a one-shot receive are its result, which the task takes along. While
-// it is under way it cannot be cancelled or closed under; it finds that out where it arrives.
+// Data that arrive in step 1 of a one-shot receive are its result, which the task takes along.
+// While it is under way it cannot be cancelled or closed under; it finds that out where it arrives.
 // Others may use the file meanwhile. If B finds it held by another core, a free task goes there, as
 // always; a bound one pays a visit (fetch): if the stream has been closed it brings that home, and
 // if the file lies in a multishot queue that is armed there, it has it released.

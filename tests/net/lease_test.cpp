@@ -360,7 +360,7 @@ TEST(lease, a_stream_that_stays_armed_gives_the_large_buffer_up_when_messages_ar
     auto forgets = receive_twenty(one.streams[0], one.peers[0], "short");
     co_await std::move(forgets);
     const detail::file& f = one.streams[0].inner();
-    while (f.reading != nullptr && f.reading->buffers != 0) co_await yield();  // until that has ended
+    while (f.reading != nullptr && f.reading->buffers != 0) co_await yield();
     send_now(one.peers[0], "held");
     const lease held = need(co_await one.streams[0].recv());
     EXPECT_EQ(held.text(), "held");
