@@ -1,6 +1,7 @@
 #include <corespun/io/fd.hpp>
 
 #include <corespun/io/detail/multishot.hpp>
+#include <corespun/runtime/detail/machine.hpp>
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -106,12 +107,7 @@ void detail::file::close_there() noexcept {
 }
 
 void detail::file::close_on_arrival() noexcept {
-  const core* const here = core::current();
-  if (here != nullptr && here->is_beside(origin->home())) {
-    close_there();
-  } else {
-    driver().close_late(*this);
-  }
+  origin->home().all().ended ? driver().close_late(*this) : close_there();
 }
 
 namespace {

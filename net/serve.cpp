@@ -15,6 +15,7 @@ pace::pace(double per_second) noexcept
 
 // A bucket of a tenth of a second: short bursts pass, the rate holds.
 clock::time_point pace::next() noexcept {
+  if (distance_ == clock::duration::zero()) return clock::time_point::min();
   return due_ = std::max(due_, clock::now() - std::chrono::milliseconds(100)) + distance_;
 }
 

@@ -68,7 +68,6 @@ namespace detail {
 class pace {
  public:
   explicit pace(double per_second) noexcept;
-  [[nodiscard]] bool limited() const noexcept { return distance_ > clock::duration::zero(); }
   /// From when on the next one may be accepted.
   [[nodiscard]] clock::time_point next() noexcept;
   /// How long to wait after an error that only time mends: 5 ms, doubled each time up to 1 s. Says
@@ -163,7 +162,8 @@ class server_part {
   task<> accept_all() {
     while (true) {
       auto mine = co_await places_.hold();
-      if (pace_.limited()) co_await sleep_until(pace_.next());
+      const clock::time_point due = pace_.next();
+      if (due > clock::now()) co_await sleep_until(due);
       result<tcp_stream> stream = co_await listener_.accept();
       std::error_code error = stream ? start(std::move(*stream), std::move(mine)) : stream.error();
       if (!error) {

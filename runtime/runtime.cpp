@@ -119,7 +119,10 @@ runtime::~runtime() {
   for (const auto& c : machine_.cores) c->ask_to_end();
   if (options_.simulation != nullptr) play_until_finished();
   threads_->all.clear();  // joins
-  (void)take_late_mail();
+  machine_.ended = true;
+  // For cores that have ended, from those that ended later, and what that sends in turn.
+  while (std::ranges::any_of(machine_.cores, [](const auto& c) { return c->take_mail(); })) {
+  }
   machine_.wait_for_posters();
 }
 
@@ -127,20 +130,18 @@ void runtime::play_until_finished() noexcept {
   const auto finished = [this] {
     return std::ranges::all_of(machine_.cores, [](const auto& c) { return c->finished(); });
   };
-  while (!options_.simulation->run_until(finished)) {
-    if (take_late_mail()) continue;
+  if (!options_.simulation->run_until(finished)) {
     std::fprintf(stderr,
                  "corespun: a simulated runtime cannot end: an operation never completes\n");
     std::abort();
   }
-}
-
-/// For cores that have ended, from those that ended later, and what that sends in turn.
-bool runtime::take_late_mail() noexcept {
-  bool any = false;
-  while (std::ranges::any_of(machine_.cores, [](const auto& c) { return c->take_mail(); }))
-    any = true;
-  return any;
+  // Were it wrong, nobody would be called any more, or everybody.
+  const auto asleep =
+      std::ranges::count_if(machine_.cores, [](const auto& c) { return c->asleep(); });
+  if (machine_.sleepers.load(std::memory_order_relaxed) == static_cast<unsigned>(asleep)) return;
+  std::fprintf(stderr, "corespun: %td cores of a simulated runtime sleep, but not as many count\n",
+               asleep);
+  std::abort();
 }
 
 bool runtime::post(unsigned core, detail::mail& m) noexcept {

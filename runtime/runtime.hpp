@@ -109,7 +109,6 @@ class runtime {
   void start_simulated();
   void play(detail::root& r, std::coroutine_handle<> main);
   void play_until_finished() noexcept;
-  [[nodiscard]] bool take_late_mail() noexcept;
 
   struct threads;
   runtime_options options_;

@@ -75,7 +75,7 @@ file::where file::hold(io_driver& d, std::uint32_t wanted) noexcept {
         end_glance();
         return where::closed;
       }
-      at_.store(here + 1, std::memory_order_relaxed);
+      at_.store(here + 1, std::memory_order_release);  // F1: it may be new
       if (at != here) d.file_came(*this, *reinterpret_cast<io_driver*>(at));
       return where::here;
     }
@@ -85,8 +85,12 @@ file::where file::hold(io_driver& d, std::uint32_t wanted) noexcept {
 bool file::glance(const io_driver& d) noexcept {
   const auto here = reinterpret_cast<std::uintptr_t>(&d);
   std::uintptr_t at = at_.load(std::memory_order_acquire);
-  while ((at & ~holders) == here) {
-    if (at_.compare_exchange_weak(at, at | glanced, std::memory_order_acquire)) return true;  // F1
+  while ((at & ~(holders | glanced)) == here) {
+    if ((at & glanced) != 0) {  // by another core, which may leave it here
+      at = at_.load(std::memory_order_acquire);
+    } else if (at_.compare_exchange_weak(at, at | glanced, std::memory_order_acquire)) {  // F1
+      return true;
+    }
   }
   return false;
 }
@@ -204,22 +208,17 @@ void io_driver::end(op& o, int result, std::uint32_t flags, bool inline_end) noe
     return;
   }
   const bool closing = f != nullptr && f->closing;
-  const bool goes = leaves && result == -ECANCELED && !stopped;
-  if (goes) static_cast<recv_awaiter*>(task->what())->prepare_to_go();
-  if (f != nullptr) f->let_go();
-  if (goes) {
-    (void)task->complete_inline();
-    static_cast<recv_awaiter*>(task->what())->go_on_at(*task, *there);
-    return;
-  }
   if (task != nullptr) {
     task->op_result = result;
     task->op_flags = flags;
-    if (stopped) {
+  }
+  if (leaves && !stopped) {
+    static_cast<recv_awaiter*>(task->what())->leave(*task, *there);
+  } else {
+    if (f != nullptr) f->let_go();
+    if (task != nullptr && stopped) {
       task->stop();
-    } else if (leaves) {
-      task->send(task->complete_inline(), *there);  // with what came meanwhile
-    } else if (!inline_end) {
+    } else if (task != nullptr && !inline_end) {
       task->complete();
     }
   }
@@ -275,7 +274,7 @@ void io_driver::abandon(op& o) noexcept {
 
 void io_driver::drop(op_code code, int result, std::uint32_t flags) noexcept {
   if (code == op_code::accept && result >= 0) {
-    close_now(result, accepts_direct());
+    close_stray(result, accepts_direct());
   } else if ((flags & flag_buffer) != 0) {
     give_back_buffer(flags);
   }
@@ -341,10 +340,14 @@ file* io_driver::try_open_file(int fd, file::kind what, bool direct) noexcept {
   try {
     return &open_file(fd, what, direct);
   } catch (const std::bad_alloc&) {
-    // Elsewhere the number would be that of another descriptor; it is lost until the core ends.
-    if (!connections_stay() || core::current() == home_) close_now(fd, direct);
+    close_stray(fd, direct);
     return nullptr;
   }
+}
+
+// Elsewhere the number would be that of another descriptor; it is lost until the core ends.
+void io_driver::close_stray(int fd, bool direct) noexcept {
+  if (!connections_stay() || core::current() == home_) close_now(fd, direct);
 }
 
 void io_driver::make_non_blocking(file& f) noexcept {

@@ -164,6 +164,7 @@ class alignas(16) io_driver : public driver {  // file::at_ marks its address
   void return_buffer(std::uint32_t buffer) noexcept;
   void return_buffer_from_elsewhere(std::uint32_t buffer) noexcept;
   static void make_blocking_again(const file& f) noexcept;
+  void close_stray(int fd, bool direct) noexcept;
   [[nodiscard]] bool goes_on(op& o, int& result) noexcept;
   [[nodiscard]] bool settle(op& o, int& result, std::uint32_t& flags) noexcept;
   void end(op& o, int result, std::uint32_t flags, bool inline_end) noexcept;

@@ -19,6 +19,19 @@ result<lease> recv_awaiter::await_resume() const noexcept {
   return lease(d, d.pool().at(cls, flags() >> buffer_shift), static_cast<std::size_t>(n), flags());
 }
 
+void recv_awaiter::leave(root& task, core& there) noexcept {
+  const bool again = task.op_result == -ECANCELED;
+  if (again) prepare_to_go();
+  file_->let_go();
+  (void)task.complete_inline();
+  again ? go_on_at(task, there) : end_at(task, there);
+}
+
+/// There it has what is in the task.
+void recv_awaiter::end_at(root& task, core& there) noexcept {
+  task.go_to(task.leaf(), this, there, [](mail& m) noexcept { static_cast<root&>(m).complete(); });
+}
+
 void recv_awaiter::go_on_at(root& task, core& there) noexcept {
   travel(*this, task.leaf(), task, there);
 }
@@ -54,7 +67,7 @@ void recv_awaiter::look_around(root& task) noexcept {
   if (where == file::where::here) file_->let_go();
   if (closed) {
     task.op_result = -own_error(errc::closed);
-    task.go_to(task.leaf(), this, back, [](mail& m) noexcept { static_cast<root&>(m).complete(); });
+    end_at(task, back);
   } else if (in_queue) {
     if (file_->writing != nullptr || !file_->many->leave(*this, task, back)) bound_elsewhere();
   } else {

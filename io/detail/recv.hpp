@@ -35,6 +35,8 @@ class [[nodiscard]] recv_awaiter : public op_awaiter {
   }
   [[nodiscard]] result<lease> await_resume() const noexcept;
 
+  /// After step 1, with the result of the receive: step 2, and then its task goes to that core.
+  void leave(root& task, core& there) noexcept;
   /// Between step 1 and 2.
   void prepare_to_go() noexcept { set_out(*file_); }
   /// After step 2: its task goes to that core.
@@ -52,6 +54,7 @@ class [[nodiscard]] recv_awaiter : public op_awaiter {
   [[nodiscard]] bool fetches(std::coroutine_handle<> leaf, root& task) noexcept;
   void visit(std::coroutine_handle<> leaf, root& task) noexcept;
   void look_around(root& task) noexcept;
+  void end_at(root& task, core& there) noexcept;
   file* file_;
   core* comes_from_ = nullptr;  // while it pays a visit
 };

@@ -62,11 +62,12 @@ unsigned connections::move_some(unsigned most, unsigned to) noexcept {
     const std::size_t n =
         find_here(c, std::span(found).first(std::min<std::size_t>(most - moved, found.size())));
     for (entry* const e : std::span(found).first(n)) {
+      const unsigned before = e->counted_on_;
       count_on(*e, to);  // once it has been sent it may end there
       if (send_away(*e->file_, e->generation_, *e->task_, there)) {
         ++moved;
       } else {
-        count_on(*e, here.index());
+        count_on(*e, before);
       }
     }
   }

@@ -33,6 +33,7 @@ void core::attach(std::unique_ptr<driver> d) {
   driver_ = std::move(d);
   mailboxes_ = std::make_unique<mailbox[]>(machine_.cores.size());
   driver_->attach(*this);
+  expect_anything();
   for (mailbox& box : mailboxes()) box.connect(*this, mailbox_room);
 }
 
@@ -70,7 +71,7 @@ void core::work() noexcept {
   share(turn_began_);               // call for help, if there is more than one core can do
   run_ready();                      // own tasks, at most one budget
   (void)take_mail();                // what other threads sent
-  exchange_messages();              // with other cores
+  (void)exchange_messages();        // with other cores
   steal_some();                     // if there is nothing else to do
 }
 
@@ -101,21 +102,23 @@ void core::cancel_pinned() noexcept {
 
 void core::run_ready() noexcept {
   until_look_ = look_after_;
-  ran_ = 0;
+  unsigned ran = 0;  // since the last look
   for (unsigned left = run_budget; left > 0; --left) {
     root* const r = next();
     if (r == nullptr) return;
     counts.tasks_run.add();
-    const unsigned at_most = inline_left_ = std::min(inline_most_, inline_budget);
+    inline_left_ = inline_most_;
     run_one(*r);
-    const unsigned inlined = at_most - inline_left_;
-    ran_ += 1 + inlined;
-    until_look_ -= std::min(until_look_, 1 + inlined / 16);  // small, or few (inline_most_)
-    if (until_look_ == 0) {
-      if (time_is_up()) return;
+    ++ran;
+    if (const unsigned inlined = inline_most_ - inline_left_; inlined != 0) {
+      ran += inlined;
+      until_look_ -= std::min(until_look_ - 1, inlined / 8);  // they are small, or few
+    }
+    if (--until_look_ == 0) {
+      if (time_is_up(std::exchange(ran, 0))) return;
       until_look_ = look_after_;
-    } else if (--until_exchange_ == 0) {
-      exchange_messages();
+    } else if (--until_exchange_ == 0 && exchange_messages()) {
+      ran = 0;
     }
   }
 }
@@ -176,10 +179,9 @@ bool core::bound_goes_first() noexcept {
   return woken_.has_passed(ready_.first().behind);
 }
 
-bool core::time_is_up() noexcept {
+bool core::time_is_up(unsigned ran) noexcept {
   const clock::time_point t = now();
   const clock::duration spent = t - looked_at_;
-  const unsigned ran = std::exchange(ran_, 0);
   looked_at_ = t;
   forks_lead_ = std::clamp(forks_lead_ + (fork_runs_ ? spent : -spent), -time_budget, time_budget);
   per_task_ = spent / ran;
@@ -189,9 +191,9 @@ bool core::time_is_up() noexcept {
     return static_cast<unsigned>(std::clamp<clock::rep>(d / each, 1, std::min(4 * ran, most)));
   };
   look_after_ = as_many(look_interval, 32);
-  inline_most_ = as_many(inline_interval, 64);
+  inline_most_ = std::min(as_many(inline_interval, 64), inline_budget);
   share(t);
-  exchange_messages();
+  (void)exchange_messages();
   return t - turn_began_ > time_budget;
 }
 
@@ -215,20 +217,18 @@ std::span<mailbox> core::mailboxes() const noexcept {
 }
 
 /// Where a message came, the next is likely to come soon. Where many came, as many tasks go first.
-void core::exchange_messages() noexcept {
+/// True: so many that their time would be taken for that of tasks, which is measured anew from here
+/// on.
+bool core::exchange_messages() noexcept {
   constexpr std::uint64_t most = 32;
   const std::uint64_t least = 1 + machine_.cores.size() / 8;  // it looks at the box of each
-  const bool many = exchange_after_ >= 8;  // are likely: their time is not that of tasks
-  const clock::time_point begin = many ? now() : clock::time_point();
   const std::uint64_t taken = take_messages();
   flush_mailboxes();
-  if (many && taken != 0) {
-    const clock::duration took = now() - begin;
-    looked_at_ += took;
-    turn_began_ += took;
-  }
   const std::uint64_t next = taken != 0 ? std::max(taken, least) : exchange_after_ + 1;
   until_exchange_ = exchange_after_ = static_cast<unsigned>(std::min(next, most));
+  if (taken < 8) return false;
+  looked_at_ = now();
+  return true;
 }
 
 void core::flush_mailboxes() noexcept {
@@ -287,15 +287,23 @@ clock::time_point core::sleep_deadline() noexcept {
   return timers_.next_deadline();
 }
 
+/// What comes now may take long, and other cores may sleep.
+void core::expect_anything() noexcept {
+  look_after_ = 2;
+  inline_most_ = std::min(1U, inline_budget);
+}
+
 void core::wake_up() noexcept {
   if (!announced_) return;
   announced_ = false;
-  look_after_ = 2;  // what comes now may be of another kind, and other cores may sleep
-  inline_most_ = 1;
+  expect_anything();
   if (rest_.load(std::memory_order_seq_cst) != rest::awake) {
-    const rest was = rest_.exchange(rest::awake, std::memory_order_seq_cst);  // W1 step 1
-    std::atomic<unsigned>& counted = was == rest::called ? machine_.searching : machine_.sleepers;
-    counted.fetch_sub(1, std::memory_order_relaxed);
+    preemption_point();
+    switch (rest_.exchange(rest::awake, std::memory_order_seq_cst)) {  // W1 step 1
+      case rest::asleep: machine_.sleepers.fetch_sub(1, std::memory_order_relaxed); break;
+      case rest::called: machine_.searching.fetch_sub(1, std::memory_order_relaxed); break;
+      case rest::awake: break;  // somebody has woken it at this very time
+    }
   }
   machine_.watch.core_woke();
 }

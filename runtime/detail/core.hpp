@@ -229,7 +229,7 @@ class core {
   void run_ready() noexcept;
   void run_one(root& r) noexcept;
   [[nodiscard]] std::span<mailbox> mailboxes() const noexcept;
-  void exchange_messages() noexcept;
+  bool exchange_messages() noexcept;
   void flush_mailboxes() noexcept;
   std::uint64_t take_messages() noexcept;
   [[nodiscard]] bool has_messages() const noexcept;
@@ -250,7 +250,8 @@ class core {
     r.behind = woken_.pushed() + static_cast<std::uint32_t>(late_.size());
     ready_.push(r);
   }
-  [[nodiscard]] bool time_is_up() noexcept;
+  /// `ran`: tasks since the last look, forks that were taken back included.
+  [[nodiscard]] bool time_is_up(unsigned ran) noexcept;
   void refill_lanes() noexcept;
   void share(clock::time_point at) noexcept;
   [[nodiscard]] clock::duration cost_of_a_task(clock::time_point at) noexcept;
@@ -262,6 +263,7 @@ class core {
   /// A number below that of the other cores, and the core that it names.
   [[nodiscard]] std::uint32_t choose_other() noexcept;
   [[nodiscard]] core& other(std::uint32_t i) const noexcept;
+  void expect_anything() noexcept;
   void wake_up() noexcept;
   [[nodiscard]] clock::time_point sleep_deadline() noexcept;
 
@@ -288,10 +290,9 @@ class core {
   bool cancels_ = false;  // cancel_pinned() is under way
   clock::time_point turn_began_{};
   // every so many tasks run_ready() looks at the clock; about every 10 us
-  unsigned look_after_ = 16;
-  unsigned until_look_ = 16;
-  unsigned ran_ = 0;  // since the last look, forks that were taken back included
-  unsigned inline_most_ = 1;  // completions and forks per resumption; about 1 ms
+  unsigned look_after_ = 0;
+  unsigned until_look_ = 0;
+  unsigned inline_most_ = 0;  // completions and forks per resumption; about 1 ms
   // every so many tasks it exchanges messages
   unsigned exchange_after_ = 32;
   unsigned until_exchange_ = 32;

@@ -31,6 +31,7 @@ struct machine {
   std::atomic<unsigned> sleepers{0};   // cores that sleep, or are about to; a glance
   std::atomic<unsigned> searching{0};  // cores that look for work, or are being woken to
   std::vector<std::unique_ptr<core>> cores;  // fixed once the runtime has started
+  bool ended = false;  // all cores have; written by the thread that takes their mail then
   watchdog watch;
   helpers pool;                              // declared last: its threads post to cores
 };

@@ -6,7 +6,7 @@ namespace corespun::detail {
 
 void root::complete() noexcept {
   if (const std::uintptr_t word = wait_.load(std::memory_order_relaxed); (word & busy) != 0) {
-    wait_.store(word | woken, std::memory_order_relaxed);  // carry_out_cancel() goes on
+    wait_.store(word | woken, std::memory_order_relaxed);  // cancel_pinned() goes on
     return;
   }
   wait_.store(0, std::memory_order_relaxed);

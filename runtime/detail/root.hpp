@@ -15,7 +15,7 @@
 // reads (op_result, will_stop()) is written before.
 //
 // next and deliver of the mail that a root is belong to whoever has it at present: a list of ready
-// roots, an inbox, a cancel tour while it is pinned, its joiner when it has ended.
+// roots, an inbox, those that are pinned on a core, its joiner when it has ended.
 //
 // A root is bound to a core, or free: while it is ready any core may take it. A wait belongs to one
 // core, home(), whose driver and timers it uses; it is cancelled there.

@@ -69,7 +69,6 @@ void simulation::turn(place& p) {
   core::stand_in(p.who);
   p.who->turn();
   core::stand_in(before);
-  if (p.who->finished()) p.sleeps_until = clock::time_point::max();
   p.inside = false;
 }
 
@@ -111,10 +110,14 @@ bool simulation::step() {
   return true;
 }
 
+bool simulation::can_run(const place& p) const noexcept {
+  return !p.halted && (p.woken || p.sleeps_until <= now_) && !p.who->finished();
+}
+
 bool simulation::advance() {
   auto next = clock::time_point::max();
   for (const auto& p : places_) {
-    if (!p->inside && !p->halted) next = std::min(next, p->sleeps_until);
+    if (!p->inside && !p->halted && !p->who->finished()) next = std::min(next, p->sleeps_until);
   }
   if (!events_.empty()) next = std::min(next, events_.begin()->first);
   if (next == clock::time_point::max()) return false;

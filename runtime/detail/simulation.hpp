@@ -110,9 +110,7 @@ class simulation {
   void wake_all() noexcept;
 
  private:
-  [[nodiscard]] bool can_run(const place& p) const noexcept {
-    return !p.halted && (p.woken || p.sleeps_until <= now_);
-  }
+  [[nodiscard]] bool can_run(const place& p) const noexcept;
   void turn(place& p);
   bool advance();
 

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -95,6 +96,25 @@ TEST(loop, closes_what_a_call_owned_that_was_posted_at_its_end) {
     };
     (void)l.submit(waits);
     (void)l.run_once(0s);
+  }
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+TEST(loop, closes_what_is_dropped_between_its_turns_while_a_task_reads_from_it) {
+  (void)on_uring();
+  const std::size_t before = open_descriptors();
+  {
+    raw_pair ends = socket_pair();
+    loop l(loop_like(io_cores(1)));
+    std::optional<fd> ours;
+    const auto reads = [&]() -> task<> {
+      ours = adopted(std::move(ends.one));
+      std::array<std::byte, 1> byte{};
+      (void)co_await ours->read_some(byte);
+    };
+    (void)l.submit(reads);
+    (void)l.run_once(0s);
+    ours.reset();
   }
   EXPECT_EQ(open_descriptors(), before);
 }
