@@ -21,9 +21,9 @@ bool injection::push(root& r) noexcept {
   return false;
 }
 
-root* injection::pop() noexcept {
+root* injection::take() noexcept {
   root* r = nullptr;
-  if (empty() || !queue_->roots.try_dequeue(r)) return nullptr;
+  if (!queue_->roots.try_dequeue(r)) return nullptr;
   (void)r->home_.load(std::memory_order_acquire);  // Q6
   size_.fetch_sub(1, std::memory_order_relaxed);
   return r;

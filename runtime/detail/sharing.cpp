@@ -104,7 +104,9 @@ void core::steal_from(core& victim) noexcept {
 
 /// A fair part of the shared queue.
 void core::take_injected() noexcept {
-  std::size_t n = std::min(machine_.injected.size() / machine_.cores.size() + 1,
+  const std::size_t there = machine_.injected.size();
+  if (there == 0) return;
+  std::size_t n = std::min(there / machine_.cores.size() + 1,
                            static_cast<std::size_t>(ready_lane::capacity / 2));
   for (; n > 0; --n) {
     root* const r = machine_.injected.pop();
