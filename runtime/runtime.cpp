@@ -121,9 +121,9 @@ runtime::~runtime() {
   threads_->all.clear();  // joins
   machine_.ended = true;
   // For cores that have ended, from those that ended later, and what that sends in turn.
-  while (std::ranges::any_of(machine_.cores, [](const auto& c) { return c->take_mail(); })) {
-  }
-  machine_.wait_for_posters();
+  do {
+    machine_.wait_for_posters();
+  } while (std::ranges::any_of(machine_.cores, [](const auto& c) { return c->take_mail(); }));
 }
 
 void runtime::play_until_finished() noexcept {

@@ -72,7 +72,8 @@ file::where file::hold(io_driver& d, std::uint32_t wanted) noexcept {
       at = at_.load(std::memory_order_acquire);
     } else if (at_.compare_exchange_weak(at, at | glanced, std::memory_order_acquire)) {  // F1
       if (!is_wanted()) {
-        end_glance();
+        std::uintptr_t seen = at | glanced;  // if not, there is another one again
+        (void)at_.compare_exchange_strong(seen, at, std::memory_order_release);
         return where::closed;
       }
       at_.store(here + 1, std::memory_order_release);  // F1: it may be new
