@@ -120,13 +120,14 @@ def judge(record, contestants, kinds, main, limits):
     """main: the quantities, (what, at), that are drawn; limits: {(what, at, of corespun, peer): for
     the ratio}."""
     found = {one.name: one.quantities(kinds) for one in contestants}
+    reasons = {one.name: one.places.reason() for one in contestants}
     for us, peer in common.rivals([*found, *record.skipped]):
         for (what, conditions), ours in found[us].items():
             rate = what == RATE
             record.compare(what, ours, found.get(peer, {}).get((what, conditions)), peer, us=us,
                            at=conditions, unit="1/s" if rate else "ms", lower=not rate,
                            main=(what, conditions) in main,
-                           limit=limits.get((what, conditions, us, peer)))
+                           limit=limits.get((what, conditions, us, peer)), reason=reasons[us])
 
 
 def warn(record, contestants):
