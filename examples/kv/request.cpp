@@ -12,6 +12,8 @@ namespace {
 
 /// Room made for an announced bulk string at once; a liar costs no more than this.
 constexpr std::size_t trusted_bytes = 16 * 1024 * 1024;
+/// Room for words that stays when there is nothing left to parse.
+constexpr std::size_t kept_words = 1024;
 
 }  // namespace
 
@@ -26,7 +28,8 @@ void request_parser::feed(std::string_view bytes) {
 
 void request_parser::keep() {
   if (taken_ == text_.size()) {
-    rest_ = {};
+    rest_.clear();
+    rest_.shrink_to_fit();
   } else if (rest_.empty()) {
     rest_ = text_.substr(taken_);
   } else {
@@ -54,7 +57,10 @@ request_parser::outcome request_parser::next(std::vector<std::string_view>& word
     for (std::size_t i = typed_before; i < typed_.size(); ++i) words.emplace_back(typed_[i]);
     if (!words.empty()) return outcome::request;  // an empty line or array asks for nothing
   }
-  return error_.empty() ? outcome::incomplete : outcome::failed;
+  if (!error_.empty()) return outcome::failed;
+  if (words.capacity() > kept_words) words.shrink_to_fit();
+  if (places_.capacity() > kept_words) places_.shrink_to_fit();
+  return outcome::incomplete;
 }
 
 request_parser::outcome request_parser::next_array() {

@@ -4,7 +4,7 @@
 //
 // https://redis.io/docs/reference/protocol-spec. Limits and error texts are those of Redis 7.0.
 // Memory: the bytes of complete requests are parsed where they were received; only the beginning of
-// an incomplete one is copied. Between requests it holds nothing.
+// an incomplete one is copied. Between requests it holds little.
 
 #include <cstddef>
 #include <deque>

@@ -116,6 +116,18 @@ TEST(kv_request, a_bulk_string_may_have_megabytes) {
   EXPECT_EQ(parse(pieces), (requests{"ECHO|" + value + '|', "PING|"}));
 }
 
+TEST(kv_request, that_was_long_leaves_no_room_behind) {
+  std::string long_one = "*100000\r\n";
+  for (int i = 0; i < 100'000; ++i) long_one += "$1\r\na\r\n";
+  request_parser parser;
+  std::vector<std::string_view> words;
+  parser.feed(long_one);
+  EXPECT_EQ(parser.next(words), outcome::request);
+  EXPECT_EQ(words.size(), 100'000u);
+  EXPECT_EQ(parser.next(words), outcome::incomplete);
+  EXPECT_LT(words.capacity(), 10'000u);
+}
+
 TEST(kv_request, words_are_no_longer_than_their_limit) {
   const request_limits limits{.word_bytes = 5};
   EXPECT_EQ(parse({"*1\r\n$5\r\nhello\r\n*1\r\n$6\r\nhello!\r\n"}, limits),
