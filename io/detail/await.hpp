@@ -79,9 +79,12 @@ class op_awaiter {
       if (arrived.stops_at(arrived.leaf())) return;
       switch (find(me, arrived)) {
         case file::where::closed: arrived.complete(); return;
-        case file::where::here:
+        case file::where::here: {
+          file& f = *me.used();
           if (!me.start(arrived.leaf(), arrived)) arrived.complete();
+          f.let_go();
           return;
+        }
         case file::where::elsewhere:
           if (!me.fetches(arrived.leaf(), arrived)) follow(me, arrived.leaf(), arrived, *me.used());
       }
@@ -128,12 +131,11 @@ class op_awaiter {
   [[nodiscard]] io_driver& driver() const noexcept { return *driver_; }
 
  private:
-  /// Where the file is that the task has set out for. Closed: that is the result.
+  /// Where the file is that the task has set out for. Here: it is held. Closed: that is the result.
   template <typename Derived>
   [[nodiscard]] static file::where find(Derived& self, root& task) noexcept {
     file& f = *self.used();
     const file::where where = self.hold(f, io_driver::of(task.home()));
-    if (where == file::where::here) f.let_go();
     if (where == file::where::closed) task.op_result = -own_error(errc::closed);
     return where;
   }

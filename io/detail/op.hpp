@@ -172,7 +172,7 @@ struct file : file_state {
 
  private:
   void close_on_arrival() noexcept;
-  static constexpr std::uintptr_t holders = 7;  // two operations, close, for good: at most four
+  static constexpr std::uintptr_t holders = 7;  // two operations, close, arrival, for good
   static constexpr std::uintptr_t glanced = 8;
   // The driver and how many hold it; 0: it is closed. While it is held, only its core writes it.
   std::atomic<std::uintptr_t> at_{0};

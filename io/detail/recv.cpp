@@ -37,9 +37,9 @@ void recv_awaiter::go_on_at(root& task, core& there) noexcept {
 }
 
 bool recv_awaiter::fetches(std::coroutine_handle<> leaf, root& task) noexcept {
-  if (file_->stays) return false;
+  if (!task.bound()) return false;
   // Else two tasks of different cores use the stream.
-  if (!task.bound() || (!has_set_out() && file_->many == nullptr)) return false;
+  if (!has_set_out() && (file_->stays || file_->many == nullptr)) return false;
   comes_from_ = &task.home();
   set_out(*file_);
   visit(leaf, task);
