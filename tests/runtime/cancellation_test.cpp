@@ -248,15 +248,16 @@ TEST_P(each_wait, turns_a_cancel_into_a_value_under_as_result_and_the_task_goes_
 }
 
 /// So many groups, scopes and deadlines around one wait.
-task<> wait_far_inside(int depth) {
+task<> wait_far_inside(int depth, bool& arrived) {
   if (depth == 0) {
+    arrived = true;
     co_await forever();
   } else if (depth % 3 == 0) {
-    co_await with_scope([depth](scope&) -> task<> { co_await wait_far_inside(depth - 1); });
+    co_await with_scope([&](scope&) -> task<> { co_await wait_far_inside(depth - 1, arrived); });
   } else if (depth % 3 == 1) {
-    (void)co_await with_timeout(1h, wait_far_inside(depth - 1));
+    (void)co_await with_timeout(1h, wait_far_inside(depth - 1, arrived));
   } else {
-    co_await when_all(wait_far_inside(depth - 1), forever());
+    co_await when_all(wait_far_inside(depth - 1, arrived), forever());
   }
 }
 
@@ -269,7 +270,7 @@ class small_stacks {
     (void)::pthread_getattr_default_np(&before_);
     pthread_attr_t small;
     (void)::pthread_attr_init(&small);
-    (void)::pthread_attr_setstacksize(&small, 512 << 10);
+    (void)::pthread_attr_setstacksize(&small, test::sanitized ? 512 << 10 : 128 << 10);
     (void)::pthread_setattr_default_np(&small);
     (void)::pthread_attr_destroy(&small);
   }
@@ -282,8 +283,9 @@ class small_stacks {
 TEST(cancellation, reaches_what_waits_far_inside_without_a_deep_stack) {
   const small_stacks of_the_cores;
   run([](scope& s) -> task<> {
-    auto t = s.spawn(wait_far_inside, 5'000);
-    co_await test::let_others_run();
+    bool arrived = false;
+    auto t = s.spawn(wait_far_inside, 5'000, std::ref(arrived));
+    while (!arrived) co_await yield();
     t.cancel();
     const outcome<void> o = co_await t.join();
     EXPECT_TRUE(o.stopped());
