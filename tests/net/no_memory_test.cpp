@@ -239,6 +239,16 @@ bool answered(const raw& s) {
   return ::recv(s.get(), &c, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
 }
 
+/// Until it is cancelled.
+task<> greet_all(tcp_listener listener, serve_options options) {
+  const auto handler = [](tcp_stream stream) -> task<> {
+    const std::string_view hello = "hello";
+    (void)co_await stream.write_all(hello);
+  };
+  auto serving = serve(std::move(listener), handler, options);
+  (void)co_await std::move(serving);
+}
+
 // A server that has begun goes on: what it has no memory for is that one connection.
 TEST_P(no_memory, for_a_connection_does_not_end_the_server) {
   constexpr std::size_t enough = 20;  // blocks: more than a connection takes
@@ -249,16 +259,9 @@ TEST_P(no_memory, for_a_connection_does_not_end_the_server) {
     run_io(io_cores(1, few_buffers()), [n, &heap](scope& s) -> task<> {
       tcp_listener listener = need(tcp_listener::bind(address::loopback(0)));
       const address at = listener.local_address();
-      auto server = s.spawn([&listener]() -> task<> {
-        const auto handler = [](tcp_stream stream) -> task<> {
-          const std::string_view hello = "hello";
-          (void)co_await stream.write_all(hello);
-        };
-        serve_options options;
-        options.max_accepts_per_second = 1e6;
-        auto serving = serve(std::move(listener), handler, options);
-        (void)co_await std::move(serving);
-      });
+      serve_options options;
+      options.max_accepts_per_second = 1e6;
+      (void)s.spawn(greet_all, std::move(listener), options);
       for (int turns = 0; turns < 10; ++turns) co_await yield();
       for (int i = 0; i < 3; ++i) {
         const raw client = connected_to(at);
@@ -282,13 +285,9 @@ TEST_P(no_memory, to_look_at_the_cores_does_not_end_the_server) {
     run_io(io_cores(1, few_buffers()), [n, &heap](scope& s) -> task<> {
       tcp_listener listener = need(tcp_listener::bind(address::loopback(0)));
       const address at = listener.local_address();
-      auto server = s.spawn([&listener]() -> task<> {
-        const auto handler = [](tcp_stream) -> task<> { co_return; };
-        serve_options options;
-        options.balance_every = 1ms;
-        auto serving = serve(std::move(listener), handler, options);
-        (void)co_await std::move(serving);
-      });
+      serve_options options;
+      options.balance_every = 1ms;
+      auto server = s.spawn(greet_all, std::move(listener), options);
       for (int turns = 0; turns < 10; ++turns) co_await yield();
       heap.refuse(n);
       while (!heap.reached()) co_await yield();
